@@ -1,0 +1,1 @@
+"""unicorn-cli: the command `unicorn`."""

@@ -1,0 +1,1 @@
+"""Listeners: what `bind` means, and the bound sockets."""

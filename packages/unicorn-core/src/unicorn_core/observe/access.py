@@ -1,0 +1,123 @@
+"""The access log: a format is compiled once, each answered request makes one line of it."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from unicorn_core.errors import SettingError
+from unicorn_core.observe.logs import printable
+
+
+@dataclass(slots=True)
+class Access:
+    """One answered request.
+
+    Attributes:
+        client: its address; empty on a unix socket.
+        began: when its head had come, wall clock (seconds since the epoch).
+        took: seconds from then until its answer was handed over.
+        sent: bytes of the answer's body.
+        request_fields, response_fields: names in lower case.
+        environ: variables for %({name}e)s.
+    """
+
+    client: str
+    user: str
+    method: str
+    target: str
+    path: str
+    query: str
+    protocol: str
+    status: str
+    began: float
+    took: float
+    sent: int
+    request_fields: Mapping[str, str]
+    response_fields: Iterable[tuple[str, str]]
+    environ: Mapping[str, object] = field(default_factory=dict)
+
+
+_ATOM = re.compile(r"%(?:%|\((?:\{([^}]+)\}([ioe])|(\w+))\)s)")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _clock(began: float) -> str:
+    t = time.localtime(began)
+    zone = time.strftime("%z", t)
+    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+    return f"[{t.tm_mday:02}/{_MONTHS[t.tm_mon - 1]}/{t.tm_year}:{clock} {zone}]"
+
+
+_ATOMS: dict[str, Callable[[Access], str]] = {
+    "h": lambda a: a.client or "-",
+    "l": lambda a: "-",
+    "u": lambda a: a.user or "-",
+    "t": lambda a: _clock(a.began),
+    "r": lambda a: f"{a.method} {a.target} {a.protocol}",
+    "m": lambda a: a.method,
+    "U": lambda a: a.path,
+    "q": lambda a: a.query,
+    "H": lambda a: a.protocol,
+    "s": lambda a: a.status.split(" ", 1)[0],
+    "st": lambda a: a.status,
+    "B": lambda a: str(a.sent),
+    "b": lambda a: str(a.sent) if a.sent else "-",
+    "f": lambda a: a.request_fields.get("referer", "-"),
+    "a": lambda a: a.request_fields.get("user-agent", "-"),
+    "T": lambda a: str(int(a.took)),
+    "M": lambda a: str(int(a.took * 1e3)),
+    "D": lambda a: str(int(a.took * 1e6)),
+    "L": lambda a: f"{a.took:.6f}",
+    "p": lambda a: f"<{os.getpid()}>",
+}
+
+
+def compile_format(text: str) -> Callable[[Access], str]:
+    """A function that makes the line.
+
+    Raises:
+        SettingError: an unknown atom, or a stray percent sign.
+    """
+    getters: list[Callable[[Access], str]] = []
+    at = 0
+    for found in _ATOM.finditer(text):
+        if literal := text[at : found.start()]:
+            getters.append(_literal(literal))
+        getters.append(_getter(found, text))
+        at = found.end()
+    getters.append(_literal(text[at:]))
+    return lambda access: "".join([get(access) for get in getters])
+
+
+def _literal(text: str) -> Callable[[Access], str]:
+    if "%" in text:
+        raise SettingError(f"setting access_log_format: cannot read {text[text.index('%') :]!r}")
+    return lambda access: text
+
+
+def _getter(found: re.Match[str], text: str) -> Callable[[Access], str]:
+    if found[0] == "%%":
+        return lambda access: "%"
+    variable, kind, atom = found.groups()
+    if variable is not None:
+        return _look_up(variable.lower() if kind != "e" else variable, kind)
+    if atom not in _ATOMS:
+        raise SettingError(f"setting access_log_format: unknown atom {found[0]!r} in {text!r}")
+    get = _ATOMS[atom]
+    # What a client sent must not forge lines, nor end the quotes that a format puts around it.
+    return lambda access: printable(get(access)).replace('"', '\\"')
+
+
+def _look_up(name: str, kind: str) -> Callable[[Access], str]:
+    def get(access: Access) -> str:
+        if kind == "i":
+            value = access.request_fields.get(name, "-")
+        elif kind == "o":
+            value = next((value for key, value in access.response_fields if key.lower() == name), "-")
+        else:
+            value = str(access.environ.get(name, "-"))
+        return printable(value).replace('"', '\\"')
+
+    return get

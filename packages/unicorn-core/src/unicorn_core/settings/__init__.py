@@ -1,0 +1,1 @@
+"""Settings: declared once, merged from several sources, each value with its origin."""

@@ -1,0 +1,238 @@
+"""Kinds of settings: each turns a raw value (of a configuration file, the environment or a flag) into the final one.
+
+`parse` raises ValueError with what would be allowed, so that the registry can name setting, value and origin around it.
+"""
+
+import grp
+import os
+import pwd
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Kind(Protocol):
+    """What a setting's value may be."""
+
+    @property
+    def metavar(self) -> str:
+        """Stands for the value in help texts."""
+        ...
+
+    def parse(self, raw: object) -> object:
+        """The value of the right type.
+
+        Raises:
+            ValueError: not allowed; the message completes "must be ...".
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number within bounds."""
+
+    minimum: int = 0
+    maximum: int | None = None
+    metavar: str = "N"
+
+    def parse(self, raw: object) -> int:
+        bounds = f"from {self.minimum}" + (f" to {self.maximum}" if self.maximum is not None else " upwards")
+        allowed = f"a whole number {bounds}"
+        if isinstance(raw, bool) or not isinstance(raw, int | str):
+            raise ValueError(allowed)
+        text = str(raw).strip()
+        if not text.removeprefix("-").isdecimal() or not text.isascii():
+            raise ValueError(allowed)
+        value = int(text)
+        if value < self.minimum or (self.maximum is not None and value > self.maximum):
+            raise ValueError(allowed)
+        return value
+
+
+@dataclass(frozen=True)
+class Mask:
+    """File mode bits: an integer, or text in base 10, 8 (0o22, 022) or 16 (0x12)."""
+
+    metavar: str = "MODE"
+
+    def parse(self, raw: object) -> int:
+        allowed = "file mode bits from 0 to 0o777, such as 0o022"
+        value = raw
+        if isinstance(raw, str):
+            text = raw.strip().lower()
+            octal = text.startswith("0") and text.isdecimal()
+            try:
+                value = int(text, 8 if octal else 0)
+            except ValueError:
+                raise ValueError(allowed) from None
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0o777:
+            raise ValueError(allowed)
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string; None where `optional`."""
+
+    optional: bool = True
+    metavar: str = "TEXT"
+
+    def parse(self, raw: object) -> str | None:
+        if raw is None and self.optional:
+            return None
+        if not isinstance(raw, str):
+            raise ValueError("a string")
+        return raw.strip()
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """A string of which blanks at the ends count, such as a log format."""
+
+    metavar: str = "TEXT"
+
+    def parse(self, raw: object) -> str:
+        if not isinstance(raw, str):
+            raise ValueError("a string")
+        return raw
+
+
+@dataclass(frozen=True)
+class Switch:
+    """True or false."""
+
+    metavar: str = ""
+
+    def parse(self, raw: object) -> bool:
+        if isinstance(raw, bool):
+            return raw
+        if isinstance(raw, str) and raw.strip().lower() in ("true", "yes", "on", "1"):
+            return True
+        if isinstance(raw, str) and raw.strip().lower() in ("false", "no", "off", "0", ""):
+            return False
+        raise ValueError("true or false")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words; `aliases` are accepted as further spellings."""
+
+    words: tuple[str, ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def metavar(self) -> str:
+        return "|".join(self.words)
+
+    def parse(self, raw: object) -> str:
+        word = raw.strip().lower() if isinstance(raw, str) else ""
+        word = dict(self.aliases).get(word, word)
+        if word not in self.words:
+            raise ValueError("one of " + ", ".join(self.words))
+        return word
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A list of strings, also given as one string with commas between them."""
+
+    metavar: str = "TEXT"
+    upper: bool = False
+
+    def parse(self, raw: object) -> tuple[str, ...]:
+        parts = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(parts, list | tuple):
+            raise ValueError("a string or a list of strings")
+        result: list[str] = []
+        for part in parts:
+            if not isinstance(part, str):
+                raise ValueError("a string or a list of strings")
+            # A flag that is given several times may hold a list each time.
+            result += [piece.strip() for piece in part.split(",") if piece.strip()]
+        return tuple(word.upper() for word in result) if self.upper else tuple(result)
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """NAME=VALUE strings (a list), kept as they are: a value may hold commas."""
+
+    metavar: str = "NAME=VALUE"
+
+    def parse(self, raw: object) -> tuple[str, ...]:
+        parts = [raw] if isinstance(raw, str) else raw
+        if not isinstance(parts, list | tuple):
+            raise ValueError("a list of NAME=VALUE strings")
+        for part in parts:
+            if not isinstance(part, str) or "=" not in part or part.startswith("="):
+                raise ValueError("a list of NAME=VALUE strings")
+        return tuple(parts)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A mapping from string to string (configuration files only)."""
+
+    metavar: str = "TABLE"
+
+    def parse(self, raw: object) -> dict[str, str]:
+        if not isinstance(raw, Mapping) or not all(isinstance(x, str) for pair in raw.items() for x in pair):
+            raise ValueError("a dictionary of strings")
+        return dict(raw)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An existing folder; the result is its absolute path."""
+
+    metavar: str = "FOLDER"
+
+    def parse(self, raw: object) -> str:
+        if not isinstance(raw, str) or not os.path.isdir(raw):
+            raise ValueError("an existing folder")
+        return os.path.abspath(raw)
+
+
+@dataclass(frozen=True)
+class UserId:
+    """A user by name or number; the result is the number."""
+
+    metavar: str = "USER"
+
+    def parse(self, raw: object) -> int:
+        return _identity(raw, lambda name: pwd.getpwnam(name).pw_uid, os.geteuid, "a user's name or number")
+
+
+@dataclass(frozen=True)
+class GroupId:
+    """A group by name or number; the result is the number."""
+
+    metavar: str = "GROUP"
+
+    def parse(self, raw: object) -> int:
+        return _identity(raw, lambda name: grp.getgrnam(name).gr_gid, os.getegid, "a group's name or number")
+
+
+def _identity(raw: object, look_up: Callable[[str], int], current: Callable[[], int], allowed: str) -> int:
+    if raw is None:
+        return current()
+    if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
+        return raw
+    if isinstance(raw, str) and raw.isdecimal():
+        return int(raw)
+    try:
+        return look_up(raw if isinstance(raw, str) else "")
+    except KeyError:
+        raise ValueError(f"{allowed} known on this machine") from None
+
+
+@dataclass(frozen=True)
+class ClassOrName:
+    """A plug-in's name, `module:Class`, or a class object."""
+
+    metavar: str = "NAME"
+
+    def parse(self, raw: object) -> object:
+        if isinstance(raw, type) or (isinstance(raw, str) and raw.strip()):
+            return raw.strip() if isinstance(raw, str) else raw
+        raise ValueError("a name or a class")

@@ -1,0 +1,25 @@
+"""The time limits that a pool holds its workers to."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds; 0 means no limit.
+
+    Attributes:
+        boot: from spawn to ready.
+        silence: of a ready worker, from one heartbeat to the next.
+        graceful: from the request to drain to the end of the process.
+        last: from the request to quit, or from an abort, to the kill.
+    """
+
+    boot: float = 120.0
+    silence: float = 30.0
+    graceful: float = 30.0
+    last: float = 1.0
+
+
+def deadline(now: float, limit: float) -> float | None:
+    """When a limit that begins now runs out; None without a limit."""
+    return now + limit if limit else None

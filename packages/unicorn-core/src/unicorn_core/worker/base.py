@@ -1,0 +1,133 @@
+"""The base class of worker classes: a concurrency model inside a worker process.
+
+A worker class is registered under a name in the entry-point group `unicorn.workers`. Its life:
+
+1. `check(settings)` in the arbiter, before anything is opened or forked: refuse settings that do not go together.
+2. `__init__(context)` in the worker's own process, right after fork: keep the context, acquire nothing.
+3. `boot()`: load the application, make everything ready. It may take long and may raise; the arbiter is told.
+4. `run()`: serve until `draining` is true and nothing is left to do. Must call `beat()` at least once a second or
+   so, and `attend()` when one of `attention` can be read.
+5. The process ends when `run` returns. Nothing has to be cleaned up, but may be.
+"""
+
+import os
+import random
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from types import FrameType
+
+from unicorn_core.listen.listener import Listener
+from unicorn_core.observe.logs import Logger
+from unicorn_core.settings.registry import Settings
+from unicorn_core.worker.channel import Channel, Drain, Recycle
+from unicorn_core.worker.scoreboard import HEARTBEAT, Row
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a worker gets from the arbiter.
+
+    Attributes:
+        number: counts the workers that the pool ever had; gunicorn calls it age.
+        slot: the stable index that the worker occupies.
+        generation: counts reloads.
+    """
+
+    number: int
+    slot: int
+    generation: int
+    settings: Settings
+    listeners: Sequence[Listener]
+    log: Logger
+    row: Row
+    channel: Channel
+
+
+class Worker:
+    """See the module.
+
+    Attributes:
+        scheme: how the log shows a TCP listener (`http` for http://127.0.0.1:8000).
+        draining: accept nothing new; end when nothing is left.
+        attention: what the main loop must watch for reading; then it calls `attend`.
+    """
+
+    scheme = "tcp"
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.settings = context.settings
+        self.log = context.log
+        self.row = context.row
+        self.pid = os.getpid()
+        self.draining = False
+        self.attention: list[int] = [context.channel.fileno()]
+        self._recycle_at = _recycle_at(context)
+        self._recycling = False
+        self._signalled, wakeup = socket.socketpair()
+        for sock in (self._signalled, wakeup):
+            sock.setblocking(False)
+        self.attention.append(self._signalled.fileno())
+        self._wakeup = wakeup
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        """Refuse settings that this worker class cannot serve with.
+
+        Raises:
+            SettingError: one clear line for the operator.
+        """
+
+    def boot(self) -> None:
+        """Make ready to serve."""
+
+    def run(self) -> None:
+        """Serve until drained."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement run()")
+
+    def drain(self) -> None:
+        """Asked to finish: by the arbiter, by SIGTERM, or because the arbiter is gone. May be called again."""
+        self.draining = True
+
+    def beat(self, now: float | None = None) -> None:
+        """A sign of life."""
+        self.row.cells[HEARTBEAT] = monotonic() if now is None else now
+
+    def attend(self) -> None:
+        """Read what has come on the control channel and from signals."""
+        try:
+            while self._signalled.recv(256):
+                pass
+        except BlockingIOError:
+            pass
+        channel = self.context.channel
+        asked = any(isinstance(message, Drain) for message in channel.receive())
+        if (asked or channel.closed) and not self.draining:
+            if channel.closed:
+                self.log.warning("Worker (pid:%s) has lost its arbiter and leaves", self.pid)
+            self.drain()
+
+    def served(self, requests: int) -> None:
+        """Tell how many requests this worker has served; at its limit (max_requests) it asks to be replaced."""
+        if self._recycle_at and requests >= self._recycle_at and not self._recycling:
+            self._recycling = True
+            self.log.info("Autorestarting worker after current request.")
+            if not self.context.channel.send(Recycle(f"max_requests: {requests} served")):
+                self.drain()
+
+    def _on_terminate(self, number: int, frame: FrameType | None) -> None:
+        self.drain()
+
+
+def _recycle_at(context: Context) -> int:
+    """The number of requests after which the worker asks to be replaced; 0 for never."""
+    settings = context.settings
+    if not settings.max_requests:
+        return 0
+    jitter = random.Random(os.getpid()).randint(0, settings.max_requests_jitter)
+    return int(settings.max_requests + jitter)

@@ -1,0 +1,68 @@
+"""What a trusted proxy may say about the client's connection."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from unicorn_core.errors import SettingError
+from unicorn_http.semantics.refusal import Refusal
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPeers:
+    """Peers whose word is taken: addresses, networks, or everybody ("*"). Unix sockets are trusted."""
+
+    everybody: bool
+    networks: tuple[Network, ...]
+
+    @classmethod
+    def parse(cls, texts: Iterable[str], setting: str) -> "TrustedPeers":
+        """SettingError names the entry that is no address."""
+        networks: list[Network] = []
+        everybody = False
+        for text in texts:
+            if text == "*":
+                everybody = True
+                continue
+            try:
+                networks.append(ipaddress.ip_network(text))
+            except ValueError:
+                raise SettingError(
+                    f"setting {setting}: {text!r} must be an IP address, a network (10.0.0.0/8) or *"
+                ) from None
+        return cls(everybody, tuple(networks))
+
+    def trusts(self, address: str) -> bool:
+        """`address` is an IP address; empty for a peer on a unix socket."""
+        if self.everybody or not address:
+            return True
+        try:
+            peer = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(peer, "ipv4_mapped", None)
+        return any(peer in network or (mapped is not None and mapped in network) for network in self.networks)
+
+
+class SchemeFields:
+    """The fields by which a trusted proxy says that its client came over TLS (`secure_scheme_headers`)."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+
+    def scheme(self, table: dict[bytes, bytes], default: str) -> str:
+        """http or https.
+
+        Raises:
+            Refusal: the fields contradict each other.
+        """
+        scheme = ""
+        for name, secure in self._fields:
+            if (value := table.get(name)) is not None:
+                said = "https" if value == secure else "http"
+                if scheme and said != scheme:
+                    raise Refusal(400, "scheme", "the scheme fields contradict each other", "secure_scheme_headers")
+                scheme = said
+        return scheme or default

@@ -1,0 +1,31 @@
+"""Grammar of RFC 9110, RFC 9112 and RFC 3986, named as there, as patterns over bytes."""
+
+import re
+
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110 section 5.6.2."""
+
+FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x21-\x7e\x80-\xff\t ]*)")
+"""RFC 9112 section 5: no blank before the colon, no control characters in the value."""
+
+REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]")
+"""RFC 9112 section 3, with single spaces."""
+
+ORIGIN_FORM = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+"""RFC 9112 section 3.2.1; a fragment (#) never belongs to a request target."""
+
+ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@\x00-\x20\x7f-\xff]+)((?:[/?][\x21\x22\x24-\x7e]*)?)")
+"""RFC 9112 section 3.2.2, of the schemes that an HTTP server can serve; no user information."""
+
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[!$&'()*+,;=\-._~0-9A-Za-z%]*)(?::[0-9]{0,5})?")
+"""RFC 9110 section 7.2: uri-host and port; it may be empty."""
+
+DIGITS = re.compile(rb"[0-9]{1,18}")
+"""Content-Length (RFC 9110 section 8.6): no sign, no blank, and far from any overflow."""
+
+CHUNK_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,15})"
+    rb"((?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+    rb'(?:=(?:[!#$%&\'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"))?)*)'
+)
+"""RFC 9112 section 7.1: chunk size and extensions. Blanks ("bad white space") are refused."""

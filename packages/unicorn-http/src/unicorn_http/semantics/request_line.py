@@ -1,0 +1,67 @@
+"""The request line: method, target, version (RFC 9112 section 3)."""
+
+import re
+
+from unicorn_http.semantics import grammar
+from unicorn_http.semantics.limits import Limits
+from unicorn_http.semantics.refusal import Refusal
+
+_RULE = "RFC 9112 section 3"
+_VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
+_METHODS = {
+    method.encode(): method
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT")
+}
+_CONVENTIONAL = re.compile(rb"[A-Z0-9$\-_.]{3,20}")
+
+
+def check_line_length(line: bytes, limits: Limits) -> None:
+    """414 for a request line that is too long, unless it breaks a rule before that."""
+    if len(line) > limits.line:
+        if b"\r" in line[: limits.line] or b"\n" in line[: limits.line]:
+            raise Refusal(400, "bare-cr", "a line end is malformed", "RFC 9112 section 2.2")
+        raise Refusal(414, "line-too-long", f"the request line is longer than {limits.line} bytes", _RULE)
+
+
+def read_request_line(line: bytes, permit_unconventional: bool) -> tuple[str, bytes, str]:
+    """Method, target and protocol version.
+
+    Raises:
+        Refusal: malformed, an unknown version, or a method that is not conventional (unless permitted).
+    """
+    try:
+        method_bytes, target, version_bytes = line.split(b" ")
+    except ValueError:
+        raise _malformed() from None
+    version = _VERSIONS.get(version_bytes)
+    method = _METHODS.get(method_bytes)
+    if version is None or method is None:
+        if grammar.REQUEST_LINE.fullmatch(line) is None:
+            raise _malformed()
+        if version is None:
+            raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
+        if not permit_unconventional and _CONVENTIONAL.fullmatch(method_bytes) is None:
+            raise Refusal(
+                400,
+                "method",
+                "the method is unconventional (permit_unconventional_http_method)",
+                "RFC 9110 section 9.1",
+            )
+        method = method_bytes.decode("ascii")
+    if grammar.ORIGIN_FORM.fullmatch(target) is None:
+        _check_other_form(method, target)
+    return method, target, version
+
+
+def _check_other_form(method: str, target: bytes) -> None:
+    if method == "CONNECT":
+        raise Refusal(501, "connect", "CONNECT is not served", "RFC 9110 section 9.3.6")
+    if target == b"*" and method == "OPTIONS":
+        return
+    found = grammar.ABSOLUTE_FORM.fullmatch(target)
+    if found is None or grammar.HOST.fullmatch(found[1]) is None:
+        raise Refusal(400, "target", "the request target is malformed", "RFC 9112 section 3.2")
+
+
+def _malformed() -> Refusal:
+    return Refusal(400, "request-line", "the request line is malformed", _RULE)

@@ -1,0 +1,101 @@
+"""The strict reading of a request head, line by line, in the order of its bytes.
+
+The parsers are faster, but none is strict and each hides something else. So whatever they refuse, and every head
+that arrives in pieces, is read here too: the first line that breaks a rule decides, wherever the pieces were cut.
+"""
+
+from unicorn_http.semantics import grammar
+from unicorn_http.semantics.limits import Limits
+from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.semantics.request_line import check_line_length, read_request_line
+
+
+class HeadScan:
+    """Reads one head, from its request line on; `feed` may be called with ever longer prefixes of it."""
+
+    def __init__(self, limits: Limits, *, permit_unconventional: bool) -> None:
+        self._limits = limits
+        self._permit_unconventional = permit_unconventional
+        self._at = 0  # where the first line begins that is not read yet
+        self._lines = 0
+
+    def feed(self, raw: bytes | bytearray) -> None:
+        """Read all that is complete of `raw`, which begins with what was given before.
+
+        Raises:
+            Refusal: the first rule broken.
+        """
+        while (end := raw.find(b"\n", self._at)) >= 0:
+            if end >= self._limits.head:
+                raise _head_too_large()
+            line = bytes(raw[self._at : end])
+            if not line.endswith(b"\r"):
+                self._check_length(line)
+                raise Refusal(400, "bare-lf", "a line ends without carriage return", "RFC 9112 section 2.2")
+            self._read(line[:-1])
+            self._at = end + 1
+        rest = bytes(raw[self._at :])
+        self._check_length(rest.removesuffix(b"\r"))
+        if b"\r" in rest[:-1]:
+            raise _bare_cr()
+        if len(raw) > self._limits.head:
+            raise _head_too_large()
+
+    def _read(self, line: bytes) -> None:
+        self._check_length(line)
+        if b"\r" in line:
+            raise _bare_cr()
+        if self._lines == 0:
+            read_request_line(line, self._permit_unconventional)
+            self._lines = 1
+        elif line:
+            self._lines += 1
+            self._read_field(line)
+
+    def _check_length(self, line: bytes) -> None:
+        if self._lines == 0:
+            check_line_length(line, self._limits)
+            return
+        if line and self._lines > self._limits.fields:
+            raise too_many_fields(self._limits)
+        if len(line) > self._limits.field:
+            raise field_too_large(self._limits)
+
+    def _read_field(self, line: bytes) -> None:
+        if line[0] in b" \t":
+            raise Refusal(400, "obs-fold", "a field value is folded over lines", "RFC 9112 section 5.2")
+        if grammar.FIELD_LINE.fullmatch(line) is None:
+            raise Refusal(400, "field-line", "a header field is malformed", "RFC 9112 section 5")
+
+
+def split_fields(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Split field lines by the grammar alone.
+
+    Raises:
+        ValueError: one of them is malformed.
+    """
+    pairs = []
+    for line in block.removesuffix(b"\r\n\r\n").removesuffix(b"\r\n").split(b"\r\n"):
+        if not line:
+            continue
+        found = grammar.FIELD_LINE.fullmatch(line)
+        if found is None:
+            raise ValueError("malformed field line")
+        pairs.append((found[1], found[2].rstrip(b" \t")))
+    return pairs
+
+
+def too_many_fields(limits: Limits) -> Refusal:
+    return Refusal(431, "too-many-fields", f"more than {limits.fields} header fields", "RFC 6585 section 5")
+
+
+def field_too_large(limits: Limits) -> Refusal:
+    return Refusal(431, "field-too-large", f"a header field is longer than {limits.field} bytes", "RFC 6585 section 5")
+
+
+def _head_too_large() -> Refusal:
+    return Refusal(431, "head-too-large", "the request head is too large", "RFC 6585 section 5")
+
+
+def _bare_cr() -> Refusal:
+    return Refusal(400, "bare-cr", "a carriage return stands alone", "RFC 9112 section 2.2")

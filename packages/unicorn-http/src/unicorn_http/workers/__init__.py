@@ -1,0 +1,1 @@
+"""The blocking worker classes and what they share."""

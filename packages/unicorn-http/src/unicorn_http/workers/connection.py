@@ -1,0 +1,473 @@
+"""One client's connection in a blocking worker: what came, what waits to be written, and how it ends."""
+
+import contextlib
+import os
+import select
+import socket
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from time import monotonic
+
+from unicorn_core.settings.registry import Settings
+from unicorn_http.codec import Codec, ConnectionFactory, Framing, Peer
+from unicorn_http.semantics.head import RequestHead
+from unicorn_http.semantics.refusal import CodecError, Disconnected, Refusal
+from unicorn_http.semantics.response import ResponseHead
+from unicorn_http.workers import outbox as holding
+from unicorn_http.workers.outbox import Outbox
+from unicorn_http.workers.poller import READ, WRITE, Poller
+from unicorn_http.wsgi.body import BodyError
+from unicorn_http.wsgi.environ import Environ
+from unicorn_http.wsgi.reply import ClientGoneError
+
+RECEIVE = 65536
+"""Bytes read at once. Together with the rule that nothing is read while requests wait, the bound of pipelining."""
+LARGE_BODY = 16384
+"""A request whose body has so many bytes is run as soon as its head is there: the bodies of a whole turn would push
+each other out of the cache."""
+LINGER = 2.0
+"""Seconds that a client has for reading the last answer before the connection is reset (RFC 9112 section 9.6)."""
+LINGER_BYTES = 1 << 20
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long a connection waits, in seconds (infinite without a limit)."""
+
+    keepalive: float
+    head: float
+    body: float
+    write: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Times":
+        endless = float("inf")
+        return cls(
+            keepalive=settings.keepalive or endless,
+            head=settings.request_head_timeout or endless,
+            body=settings.request_body_timeout or endless,
+            write=settings.response_write_timeout or endless,
+        )
+
+
+class State(Enum):
+    """What a connection waits for."""
+
+    READING = auto()
+    FLUSHING = auto()  # for the client to read what is unsent
+    LINGERING = auto()  # for the client to close, after the last answer
+    CLOSED = auto()
+
+
+class Connection:
+    """A sink of its codec, and the other end of its exchanges.
+
+    Attributes:
+        queue: requests that came and are not yet run, in order.
+        state: see `State`.
+        deadline: when the present wait is over (monotonic seconds).
+        closing: no further request is served.
+        draining: the worker stops: every answer says that the connection closes.
+        watched: the poller knows the descriptor.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_codec",
+        "_held",
+        "_lingered",
+        "_outbox",
+        "_poller",
+        "_times",
+        "_unfinished",
+        "_unsent",
+        "closing",
+        "deadline",
+        "draining",
+        "environ",
+        "fd",
+        "peer",
+        "queue",
+        "socket",
+        "state",
+        "watched",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        peer: Peer,
+        make_codec: ConnectionFactory,
+        environ: Environ,
+        times: Times,
+        poller: Poller,
+        outbox: Outbox,
+        now: float,
+    ) -> None:
+        self.socket = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.environ = environ
+        self._times = times
+        self._poller = poller
+        self._outbox = outbox
+        self._codec: Codec = make_codec(self, peer)
+        self.queue: deque[Exchange] = deque()
+        self._unfinished: Exchange | None = None  # its body has not come completely
+        self._held: list[bytes] = []
+        self._unsent = memoryview(b"")
+        self._begun = False  # something of the next request has come
+        self._lingered = 0
+        self.state = State.READING
+        self.deadline = now + times.head
+        self.closing = False
+        self.draining = False
+        self.watched = False
+
+    # Taking in
+
+    def take_in(self, now: float) -> None:
+        """Read once, without waiting; complete heads end up in `queue`."""
+        try:
+            data = self.socket.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.state = State.CLOSED
+            return
+        if data:
+            if not self._begun:
+                self._begun = True
+                self.deadline = now + self._times.head
+            self._codec.feed(data)
+        else:
+            self._codec.feed_eof()
+            self.closing = True
+            if not self.queue:
+                self.state = State.CLOSED
+
+    def read_more(self, expects_continue: bool) -> None:
+        """Wait for more of the body that the running application reads.
+
+        Raises:
+            BodyError: nothing came in time.
+        """
+        self._outbox.release()
+        if expects_continue:
+            self.send(CONTINUE)
+        if not _wait(self.fd, select.POLLIN, self._times.body):
+            raise BodyError("the client sent nothing more of the request's body in time", 408)
+        try:
+            data = self.socket.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._codec.feed(data)
+        else:
+            self.closing = True
+            self._codec.feed_eof()
+
+    def try_to_complete(self) -> None:
+        """Read the rest of a body if it has come already."""
+        try:
+            data = self.socket.recv(RECEIVE)
+        except OSError:
+            return
+        if data:
+            self._codec.feed(data)
+
+    # The codec's sink
+
+    def on_request(self, head: RequestHead) -> None:
+        exchange = Exchange(self, head)
+        self._unfinished = exchange
+        self.queue.append(exchange)
+
+    def on_body(self, data: bytes) -> None:
+        assert self._unfinished is not None
+        self._unfinished.pieces.append(data)
+
+    def on_end(self) -> None:
+        assert self._unfinished is not None
+        self._unfinished.complete = True
+        self._unfinished = None
+
+    def on_abort(self, error: CodecError) -> None:
+        if self._unfinished is None:
+            self._unfinished = Exchange(self, NO_HEAD)
+            self.queue.append(self._unfinished)
+        self._unfinished.error = error
+
+    # Writing
+
+    def frame(self, exchange: "Exchange", response: ResponseHead, length: int | None) -> Framing:
+        if not exchange.complete:
+            self.try_to_complete()
+        persist = exchange.complete and not self.closing and not self.draining
+        framing = self._codec.head(exchange.head, response, length, persist)
+        if not framing.persistent:
+            self.closing = True
+        return framing
+
+    def send(self, *parts: bytes) -> None:
+        """See unicorn_http.wsgi.reply.Outlet."""
+        self._outbox.release()
+        if self._unsent:
+            self._send_waiting(self._take_unsent())
+        try:
+            sent = self.socket.sendmsg(parts)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ClientGoneError from error
+        if sent < sum(map(len, parts)):
+            self._send_waiting(memoryview(b"".join(parts))[sent:])
+
+    def finish(self, data: bytes) -> None:
+        """See unicorn_http.wsgi.reply.Outlet."""
+        if self._outbox.open and not self.closing and len(data) <= holding.LARGEST:
+            self._held.append(data)
+            if len(self._held) == 1:
+                self._outbox.hold(self)
+            return
+        if self._held:
+            self._outbox.release()
+        self._write(data)
+
+    def release(self) -> None:
+        """See unicorn_http.workers.outbox.Holder."""
+        held = self._held
+        data = held[0] if len(held) == 1 else b"".join(held)
+        held.clear()
+        self._write(data)
+
+    def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """See unicorn_http.wsgi.reply.Outlet."""
+        end = offset + count
+        at = offset
+        while at < end:
+            try:
+                sent = os.sendfile(self.fd, descriptor, at, min(end - at, 1 << 30))
+            except BlockingIOError:
+                if not _wait(self.fd, select.POLLOUT, self._times.write):
+                    raise ClientGoneError("the client does not read") from None
+                continue
+            except OSError as error:
+                raise ClientGoneError from error
+            if sent == 0:
+                break  # the file was cut short meanwhile
+            at += sent
+        return at - offset
+
+    def flush(self) -> None:
+        """The client can be written to again."""
+        self._write(self._take_unsent())
+        self.after_request(monotonic())
+
+    # Ending a request, and the connection
+
+    def after_request(self, now: float) -> None:
+        """A request has been answered: wait for the next one, or end."""
+        if self.state is State.READING:
+            if self.closing:
+                self.end(now)
+            elif not self.queue:
+                self._begun = False
+                self.deadline = now + self._times.keepalive
+
+    def end(self, now: float, linger: bool = False) -> None:
+        """No further request is served; the connection closes once the client could read the last answer.
+
+        Args:
+            linger: the client may still be sending, although no request is under way.
+        """
+        self.closing = True
+        self.queue.clear()
+        if self.state is not State.READING:
+            return  # flushing: comes back when that is done
+        if self._unfinished is None and not linger:
+            self.state = State.CLOSED
+            return
+        # A close with unread bytes would reset the connection, and the answer might be lost with it.
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.state = State.CLOSED
+            return
+        self.state = State.LINGERING
+        self.deadline = now + LINGER
+
+    def linger(self) -> None:
+        """Throw away what still comes, up to a bound."""
+        try:
+            size = len(self.socket.recv(RECEIVE))
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        self._lingered += size
+        if not size or self._lingered > LINGER_BYTES:
+            self.state = State.CLOSED
+
+    def cut(self) -> None:
+        """Close at once, by a reset: the client sees that the response is not complete, however it was framed."""
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            with contextlib.suppress(OSError):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self.closing = True
+        self.queue.clear()
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a request of which nothing has come."""
+        return self.state is State.READING and not self._begun
+
+    @property
+    def waits_for_head(self) -> bool:
+        """A request has begun, its head is not complete."""
+        return self.state is State.READING and self._begun and not self.queue
+
+    # Details
+
+    def _write(self, data: bytes | memoryview) -> None:
+        """Write without waiting; what does not fit is kept until the poller says that there is room."""
+        if self._unsent:
+            self._unsent = memoryview(bytes(self._unsent) + data)
+            return
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.state = State.CLOSED
+            return
+        if sent < len(data):
+            self._unsent = memoryview(data)[sent:]
+            self.deadline = monotonic() + self._times.write
+            if self.state is not State.FLUSHING:
+                self.state = State.FLUSHING
+                self._watch(WRITE)
+        elif self.state is State.FLUSHING:
+            self.state = State.READING
+            self._watch(READ)
+
+    def _watch(self, events: int) -> None:
+        if self.watched:
+            self._poller.change(self.fd, events)
+        else:
+            self._poller.add(self.fd, events)
+            self.watched = True
+
+    def watch(self) -> None:
+        """Let the poller tell when something comes."""
+        if not self.watched:
+            self._watch(READ)
+
+    def _take_unsent(self) -> memoryview:
+        unsent, self._unsent = self._unsent, memoryview(b"")
+        return unsent
+
+    def _send_waiting(self, data: memoryview) -> None:
+        while data:
+            if not _wait(self.fd, select.POLLOUT, self._times.write):
+                raise ClientGoneError("the client does not read")
+            try:
+                data = data[self.socket.send(data) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise ClientGoneError from error
+        if self.state is State.FLUSHING:
+            self.state = State.READING
+            self._watch(READ)
+
+
+class Exchange:
+    """One request and its response on a connection; the gateway's side of it (unicorn_http.wsgi.gateway.Exchange).
+
+    Attributes:
+        pieces: of the body, as far as it came and was not read.
+        complete: the body has come completely.
+        error: why it never will.
+    """
+
+    __slots__ = ("_answering", "_connection", "_continued", "complete", "environ", "error", "head", "pieces")
+
+    def __init__(self, connection: Connection, head: RequestHead) -> None:
+        self._connection = connection
+        self._continued = False
+        self._answering = False
+        self.environ = connection.environ
+        self.head = head
+        self.pieces: list[bytes] = []
+        self.complete = False
+        self.error: CodecError | None = None
+
+    def frame(self, response: ResponseHead, length: int | None) -> Framing:
+        self._answering = True
+        return self._connection.frame(self, response, length)
+
+    def send(self, *parts: bytes) -> None:
+        self._connection.send(*parts)
+
+    def finish(self, data: bytes) -> None:
+        self._connection.finish(data)
+
+    def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        return self._connection.send_file(descriptor, offset, count)
+
+    def cut(self) -> None:
+        self._connection.cut()
+
+    def whole_body(self) -> bytes | None:
+        if not self.complete:
+            return None
+        pieces = self.pieces
+        if not pieces:
+            return b""
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def next_piece(self) -> bytes:
+        while not self.pieces:
+            if self.complete:
+                return b""
+            if self.error:
+                raise BodyError.of(self.error)
+            awaited = self.head.expects_continue and not self._continued and not self._answering
+            self._continued = True
+            self._connection.read_more(awaited)
+        piece = b"".join(self.pieces)
+        self.pieces.clear()
+        return piece
+
+    @property
+    def refused(self) -> Refusal | None:
+        """The reason for answering it without the application; Disconnected has nobody to answer."""
+        return self.error if isinstance(self.error, Refusal) else None
+
+    @property
+    def abandoned(self) -> bool:
+        """The client went away before the request was complete."""
+        return isinstance(self.error, Disconnected)
+
+
+def _no_head() -> RequestHead:
+    """Stands for the head of a request that could not be read."""
+    head = RequestHead("-", b"-", "HTTP/1.1", {}, [])
+    head.chunked, head.content_length, head.keep_alive, head.scheme = False, 0, False, "http"
+    return head
+
+
+NO_HEAD = _no_head()
+
+
+def _wait(fd: int, events: int, seconds: float) -> bool:
+    """Wait for one descriptor; False if nothing happened in time."""
+    poll = select.poll()
+    poll.register(fd, events)
+    return bool(poll.poll(None if seconds == float("inf") else seconds * 1000))

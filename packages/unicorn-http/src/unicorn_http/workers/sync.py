@@ -1,0 +1,189 @@
+"""The worker class `sync`: one thread, one request at a time, and still keep-alive.
+
+It works in turns of three phases: take in all that one poll found ready, run the requests one after the other, send
+the small answers together. Between requests every connection waits in the poller, so that slow or idle clients block
+nobody; only the body that an application is reading, and a streamed answer, are waited for.
+"""
+
+from collections import deque
+from time import monotonic
+
+from unicorn_core import application, plugins
+from unicorn_core.errors import SettingError
+from unicorn_core.observe.access import compile_format
+from unicorn_core.observe.limiter import RateLimiter
+from unicorn_core.settings.registry import Settings
+from unicorn_core.worker.base import Context, Worker
+from unicorn_core.worker.scoreboard import CONNECTIONS
+from unicorn_http.semantics.forwarded import TrustedPeers
+from unicorn_http.workers.connection import LARGE_BODY, NO_HEAD, Connection, Exchange, State, Times
+from unicorn_http.workers.outbox import Outbox
+from unicorn_http.workers.poller import READ, WRITE, new_poller
+from unicorn_http.workers.server_fields import ServerFields
+from unicorn_http.workers.table import ConnectionTable
+from unicorn_http.wsgi.environ import EnvironFactory
+from unicorn_http.wsgi.gateway import WsgiGateway, answer
+from unicorn_http.wsgi.reply import ClientGoneError, Reply
+
+LONGEST_WAIT = 1.0
+"""Seconds in the poller at most: the worker must show a sign of life."""
+PER_TURN = 32
+"""Requests of one connection that are run in one turn, so that a pipelining client does not keep others waiting."""
+
+
+class SyncWorker(Worker):
+    """See the module."""
+
+    scheme = "http"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        settings = self.settings
+        self._poller = new_poller()
+        self._outbox = Outbox()
+        shared = settings.workers > 1
+        self._environs = EnvironFactory(self.log.writes_to(), multithread=False, multiprocess=shared)
+        make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
+        self._table = ConnectionTable(
+            context.listeners,
+            self._poller,
+            self._outbox,
+            make_protocol(settings, ServerFields(settings.server_header)),
+            self._environs.for_connection,
+            Times.of(settings),
+            settings.worker_connections,
+            shared,
+            self.log,
+        )
+        self._refusals = RateLimiter(self.log.warning)
+        self._ready: deque[Connection] = deque()
+        self._requests = 0
+        self._drained = False
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        if settings.wsgi_app is None:
+            raise SettingError("setting wsgi_app: no application is named")
+        TrustedPeers.parse(settings.forwarded_allow_ips, "forwarded_allow_ips")
+        compile_format(settings.access_log_format)
+        make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
+        make_protocol(settings, bytes)
+
+    def boot(self) -> None:
+        """Import the application."""
+        wsgi = application.load(self.settings.wsgi_app)
+        access = compile_format(self.settings.access_log_format) if self.log.access_on else None
+        self._gateway = WsgiGateway(wsgi, self._environs, self.log, access, self.settings.sendfile)
+
+    def run(self) -> None:
+        for fd in self.attention:
+            self._poller.add(fd, READ)
+        self._table.open()
+        while not (self._drained and not self._table.by_fd):
+            self._turn()
+
+    def _turn(self) -> None:
+        events = self._poller.wait(0.0 if self._ready else LONGEST_WAIT)
+        now = monotonic()
+        self.beat(now)
+        self._take_in(events, now)
+        ready = self._ready
+        if ready:
+            self._outbox.begin_turn(len(ready) if len(ready) > 1 else len(ready[0].queue), now)
+            for _ in range(len(ready)):
+                self._run(ready.popleft())
+            self._outbox.end_turn()
+        for connection in self._table.sweep(now):
+            self._refuse(connection, Exchange(connection, NO_HEAD), 408, "the request's head did not come in time")
+            self._table.settle(connection)
+        if self.draining and not self._drained:
+            self._drained = True
+            self._ready += self._table.drain(now, max(0.0, self.settings.graceful_timeout - LONGEST_WAIT))
+
+    # Taking in
+
+    def _take_in(self, events: list[tuple[int, int]], now: float) -> None:
+        """Read from everything that is ready; complete requests wait in `_ready` for the next phase."""
+        table = self._table
+        connections = table.by_fd
+        for fd, event in events:
+            connection = connections.get(fd)
+            if connection is None:
+                if fd in table.listeners:
+                    for new in table.accept(fd, now):
+                        self._taken(new)
+                    self.row.cells[CONNECTIONS] = len(connections)
+                elif fd in self.attention:
+                    self.attend()
+                continue
+            if connection.state is State.READING:
+                connection.take_in(now)
+            elif connection.state is State.LINGERING:
+                connection.linger()
+            elif event & WRITE:
+                connection.flush()
+            else:
+                connection.state = State.CLOSED  # an error while it is not read from
+            self._taken(connection)
+
+    def _taken(self, connection: Connection) -> None:
+        queue = connection.queue
+        if queue and connection.state is State.READING:
+            head = queue[0].head
+            if head.chunked or head.content_length >= LARGE_BODY:
+                self._run(connection)
+            else:
+                self._ready.append(connection)
+        else:
+            if connection.closing and connection.state is State.READING:
+                connection.end(monotonic())
+            self._table.settle(connection)
+
+    # Running
+
+    def _run(self, connection: Connection) -> None:
+        """Run what a connection has brought."""
+        queue = connection.queue
+        for _ in range(PER_TURN):
+            if not queue or connection.state is not State.READING:
+                break
+            self._serve(connection, queue.popleft())
+        if queue and connection.state is State.READING:
+            self._ready.append(connection)
+        else:
+            self._table.settle(connection)
+
+    def _serve(self, connection: Connection, exchange: Exchange) -> None:
+        if exchange.error is not None:
+            if refusal := exchange.refused:
+                self._refusals(
+                    "Refused request from %s: %s %s (%s, %s)",
+                    connection.peer.client or "a unix socket",
+                    refusal.status,
+                    refusal,
+                    refusal.reason,
+                    refusal.rule,
+                )
+                self._refuse(connection, exchange, refusal.status, str(refusal))
+            else:
+                connection.cut()
+            return
+        row = self.row
+        before = monotonic()
+        row.begin(before, b"%b %b" % (exchange.head.method.encode(), exchange.head.target))
+        self._gateway.serve(exchange)
+        now = monotonic()
+        row.end()
+        self._requests += 1
+        self._outbox.called(before, now)
+        connection.after_request(now)
+        self.served(self._requests)
+
+    def _refuse(self, connection: Connection, exchange: Exchange, status: int, text: str) -> None:
+        """Answer in place of the application, and close."""
+        connection.closing = True
+        try:
+            answer(Reply(exchange), status, text)
+        except ClientGoneError:
+            connection.cut()
+        connection.end(monotonic(), linger=True)
