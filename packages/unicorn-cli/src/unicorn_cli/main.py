@@ -129,7 +129,7 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
 
 
 def check(settings: Settings) -> int:
-    """Check what can be checked without serving: the worker class and its settings, and that the application imports."""
+    """Check what can be checked without serving: worker class, settings, and that the application imports."""
     Generation.of(settings)
     if settings.wsgi_app is not None:
         for folder in reversed([settings.chdir, *(settings.pythonpath or "").split(",")]):

@@ -137,7 +137,7 @@ class Arbiter:
             listener.close()
 
     def _reload(self) -> None:
-        """HUP: a new generation with the settings as they are now; what is wrong with them is said and changes nothing."""
+        """HUP: a new generation with the settings as they are now; wrong ones are reported and change nothing."""
         try:
             settings = self._load_settings()
             generation = Generation.of(settings)

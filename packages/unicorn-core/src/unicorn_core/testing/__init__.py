@@ -1,0 +1,1 @@
+"""Helps tests of unicorn and of plug-ins: a fake clock, and the real server as a process."""
