@@ -5,18 +5,25 @@ through it the other way and come back as bytes to write. A codec does no I/O an
 implementation serves blocking, green and asyncio workers.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from unicorn_core.settings.registry import Settings
+from unicorn_http.semantics.fields import Fields
 from unicorn_http.semantics.head import RequestHead
 from unicorn_http.semantics.refusal import CodecError
 from unicorn_http.semantics.response import ResponseHead
 
 
 class Sink(Protocol):
-    """Who receives requests. For each: `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point."""
+    """Who receives requests.
+
+    For each: `new_fields`, `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point.
+    """
+
+    def new_fields(self) -> Fields[Any]:
+        """An empty collection for the fields of a request, in the form that the gateway wants."""
+        ...
 
     def on_request(self, head: RequestHead) -> None:
         """A request's head is complete and allowed."""
@@ -31,23 +38,6 @@ class Sink(Protocol):
         """Nothing more can be read from this connection; the codec ignores what is fed after this."""
 
 
-@dataclass(slots=True)
-class Framing:
-    """How a response's body goes over the wire, as `Codec.head` decided.
-
-    Attributes:
-        head: the bytes of the head.
-        bodiless: no body follows, whatever the application gives.
-        chunked: each block is wrapped.
-        persistent: the connection serves further requests after this response.
-    """
-
-    head: bytes
-    bodiless: bool
-    chunked: bool
-    persistent: bool
-
-
 class Codec(Protocol):
     """One connection's protocol."""
 
@@ -57,8 +47,8 @@ class Codec(Protocol):
     def feed_eof(self) -> None:
         """The peer will send no more."""
 
-    def head(self, request: RequestHead, response: ResponseHead, length: int | None, persist: bool) -> Framing:
-        """Frame a response.
+    def head(self, request: RequestHead, response: ResponseHead, length: int | None, persist: bool) -> bytes:
+        """Decide how a response is framed, note it in `response`, and give the bytes of its head.
 
         Args:
             length: of the whole body where it is known; None where it is not.
@@ -77,12 +67,20 @@ class Peer:
     server_port: int
 
 
+class ServerLines(Protocol):
+    """The lines that the server adds to every response's head.
+
+    Attributes:
+        lines: Date and Server, of the present second.
+    """
+
+    lines: str
+
+
 class ProtocolFactory(Protocol):
     """What a plug-in of the group `unicorn.protocols` makes from the settings, once a worker."""
 
-    def __call__(self, settings: Settings, server_fields: Callable[[], bytes]) -> "ConnectionFactory":
-        """`server_fields` gives the Date and Server lines of the present second."""
-        ...
+    def __call__(self, settings: Settings, server_lines: ServerLines) -> "ConnectionFactory": ...
 
 
 class ConnectionFactory(Protocol):

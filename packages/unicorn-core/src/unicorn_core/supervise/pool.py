@@ -152,6 +152,10 @@ class Pool:
         else:
             slot.current = None
             self._was_complete = False
+            if slot.successor and not self.rollout:
+                # Its place was to be taken anyway.
+                slot.current, slot.successor = slot.successor, None
+                return self._flush()
         if failure and not self._was_ready:
             self._actions.append(Halt(failure))
             return self._flush() + self.stop(now, graceful=False)

@@ -1,32 +1,34 @@
 """The HTTP/1.1 codec: a small machine of phases around the rules in unicorn_http.semantics."""
 
-from collections.abc import Callable
-
-from unicorn_http.codec import Framing, Sink
+from unicorn_http.codec import ServerLines, Sink
 from unicorn_http.semantics.chunked import ChunkedDecoder
-from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.head import HeadPolicy, RequestHead, SplitFields
 from unicorn_http.semantics.limits import LEADING_EMPTY_LINES
 from unicorn_http.semantics.refusal import Disconnected, Refusal
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.semantics.scan import HeadScan
 
+# What the next bytes are: plain numbers, because an enum costs a look-up where every request passes.
+_HEAD = 0
+_COUNTED = 1
+_CHUNKED = 2
+_IGNORE = 3
+
 
 class H1Codec:
-    """One connection. Each phase takes bytes and returns those that belong to the next one."""
+    """One connection. Each state takes bytes and gives those back that belong to the next one."""
 
     __slots__ = (
         "_chunked",
         "_empty_lines",
         "_held",
         "_left",
-        "_names",
-        "_phase",
         "_policy",
         "_scan",
-        "_server_fields",
+        "_server",
         "_sink",
         "_split",
+        "_state",
     )
 
     def __init__(
@@ -34,15 +36,13 @@ class H1Codec:
         sink: Sink,
         policy: HeadPolicy,
         split: SplitFields,
-        names: FieldNames,
-        server_fields: Callable[[], bytes],
+        server: ServerLines,
     ) -> None:
         self._sink = sink
         self._policy = policy
         self._split = split
-        self._names = names
-        self._server_fields = server_fields
-        self._phase: Callable[[bytes], bytes] = self._read_head
+        self._server = server
+        self._state = _HEAD
         self._held = bytearray()  # a head of which only a part has come
         self._scan: HeadScan | None = None
         self._empty_lines = 0
@@ -53,29 +53,40 @@ class H1Codec:
 
     def feed(self, data: bytes) -> None:
         try:
+            if self._state == _HEAD and not self._held:
+                end = data.find(b"\r\n\r\n")
+                if end > 0 and end + 4 == len(data) and data[0] > 0x20:
+                    self._begin(data)  # exactly one head, as nearly always
+                    return
             while data:
-                data = self._phase(data)
+                data = self._step(data)
         except Refusal as error:
-            self._phase = self._ignore
+            self._state = _IGNORE
             self._sink.on_abort(error)
 
     def feed_eof(self) -> None:
         """An end between two requests is no news for the sink; one within a request is."""
-        clean = self._phase == self._ignore or (self._phase == self._read_head and not self._held)
-        self._phase = self._ignore
+        clean = self._state == _IGNORE or (self._state == _HEAD and not self._held)
+        self._state = _IGNORE
         if not clean:
             self._sink.on_abort(Disconnected("the client closed the connection in the middle of a request"))
+
+    def _step(self, data: bytes) -> bytes:
+        """Take what belongs to the present state; give the rest back."""
+        if self._state == _HEAD:
+            return self._read_head(data)
+        if self._state == _COUNTED:
+            return self._read_counted(data)
+        if self._state == _CHUNKED:
+            return self._read_chunked(data)
+        return b""
 
     def _read_head(self, data: bytes) -> bytes:
         end = data.find(b"\r\n\r\n")
         if end < 0 or data[0] <= 0x20 or self._held:
             return self._read_head_in_pieces(data)
-        end += 4
-        if end == len(data):
-            self._begin(data)
-            return b""
-        self._begin(data[:end])
-        return data[end:]
+        self._begin(data[: end + 4])
+        return data[end + 4 :]
 
     def _read_head_in_pieces(self, data: bytes) -> bytes:
         held = self._held
@@ -101,24 +112,25 @@ class H1Codec:
         return rest
 
     def _begin(self, raw: bytes) -> None:
-        head = self._policy.read(raw, self._split, self._names)
+        sink = self._sink
+        head = self._policy.read(raw, self._split, sink.new_fields)
         self._empty_lines = 0
-        self._sink.on_request(head)
+        sink.on_request(head)
         if head.chunked:
             self._chunked = ChunkedDecoder(self._policy.limits)
-            self._phase = self._read_chunked
+            self._state = _CHUNKED
         elif head.content_length:
             self._left = head.content_length
-            self._phase = self._read_counted
+            self._state = _COUNTED
         else:
-            self._sink.on_end()
+            sink.on_end()
 
     def _read_counted(self, data: bytes) -> bytes:
         piece = data[: self._left]
         self._left -= len(piece)
         self._sink.on_body(piece)
         if not self._left:
-            self._phase = self._read_head
+            self._state = _HEAD
             self._sink.on_end()
         return data[len(piece) :]
 
@@ -128,33 +140,30 @@ class H1Codec:
         if rest is None:
             return b""
         self._chunked = None
-        self._phase = self._read_head
+        self._state = _HEAD
         self._sink.on_end()
         return rest
 
-    def _ignore(self, data: bytes) -> bytes:
-        return b""
-
     # Responses
 
-    def head(self, request: RequestHead, response: ResponseHead, length: int | None, persist: bool) -> Framing:
+    def head(self, request: RequestHead, response: ResponseHead, length: int | None, persist: bool) -> bytes:
         http_1_1 = request.protocol == "HTTP/1.1"
-        persist = persist and request.keep_alive
-        bodiless = response.bodiless or request.method == "HEAD"
-        chunked = False
-        lines = b""
+        bodiless = request.method == "HEAD" or response.forbids_body
+        text = response.text
         if length is not None:
-            if response.content_length is None and not response.bodiless:
-                lines = b"Content-Length: %d\r\n" % length
+            if response.content_length is None and not response.forbids_body:
+                text += f"Content-Length: {length}\r\n"
         elif not bodiless:
             if http_1_1:
-                chunked = True
-                lines = b"Transfer-Encoding: chunked\r\n"
+                response.chunked = True
+                text += "Transfer-Encoding: chunked\r\n"
             else:
                 persist = False  # only the end of the connection ends the body
-        if not persist:
-            lines += b"Connection: close\r\n"
-        elif not http_1_1:
-            lines += b"Connection: keep-alive\r\n"
-        head = b"%b%b%b\r\n" % (response.head, lines, self._server_fields())
-        return Framing(head, bodiless, chunked, persist)
+        if not (persist and request.keep_alive):
+            text += "Connection: close\r\n"
+        else:
+            response.persistent = True
+            if not http_1_1:
+                text += "Connection: keep-alive\r\n"
+        response.bodiless = bodiless
+        return f"{text}{self._server.lines}\r\n".encode("latin-1")

@@ -2,17 +2,20 @@
 
 import h11
 
-from unicorn_http.semantics.scan import split_fields as check_fields
+from unicorn_http.semantics import grammar
+from unicorn_http.semantics.head import AnyFields
 
 _REQUEST_LINE = b"GET / HTTP/1.0\r\n"
 
 
-def split_fields(block: bytes) -> list[tuple[bytes, bytes]]:
+def split_fields(block: bytes, fields: AnyFields) -> None:
     """See unicorn_http.semantics.head.SplitFields.
 
     h11 takes bare LF, folded values and control characters, so the grammar is checked before it.
     """
-    check_fields(block)
+    for line in block.removesuffix(b"\r\n\r\n").removesuffix(b"\r\n").split(b"\r\n"):
+        if line and grammar.FIELD_LINE.fullmatch(line) is None:
+            raise ValueError("malformed field line")
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(block) + 64)
     try:
         connection.receive_data(_REQUEST_LINE + block)
@@ -21,4 +24,5 @@ def split_fields(block: bytes) -> list[tuple[bytes, bytes]]:
         raise ValueError(str(error)) from None
     if not isinstance(event, h11.Request):
         raise ValueError("no complete head")
-    return list(event.headers.raw_items())
+    for name, value in event.headers.raw_items():
+        fields.on_header(name, value)

@@ -52,7 +52,12 @@ class SchemeFields:
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
 
-    def scheme(self, table: dict[bytes, bytes], default: str) -> str:
+    @property
+    def names(self) -> list[bytes]:
+        """The names of the fields, in lower case."""
+        return [name for name, _ in self._fields]
+
+    def scheme(self, watched: dict[bytes, bytes], default: str) -> str:
         """http or https.
 
         Raises:
@@ -60,7 +65,7 @@ class SchemeFields:
         """
         scheme = ""
         for name, secure in self._fields:
-            if (value := table.get(name)) is not None:
+            if (value := watched.get(name)) is not None:
                 said = "https" if value == secure else "http"
                 if scheme and said != scheme:
                     raise Refusal(400, "scheme", "the scheme fields contradict each other", "secure_scheme_headers")

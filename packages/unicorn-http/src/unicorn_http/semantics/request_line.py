@@ -8,11 +8,12 @@ from unicorn_http.semantics.refusal import Refusal
 
 _RULE = "RFC 9112 section 3"
 _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
-_METHODS = {
+METHODS = {
     method.encode(): method
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT")
 }
 _CONVENTIONAL = re.compile(rb"[A-Z0-9$\-_.]{3,20}")
+ORIGIN_FORM = grammar.ORIGIN_FORM.fullmatch
 
 
 def check_line_length(line: bytes, limits: Limits) -> None:
@@ -29,28 +30,29 @@ def read_request_line(line: bytes, permit_unconventional: bool) -> tuple[str, by
     Raises:
         Refusal: malformed, an unknown version, or a method that is not conventional (unless permitted).
     """
-    try:
-        method_bytes, target, version_bytes = line.split(b" ")
-    except ValueError:
-        raise _malformed() from None
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise _malformed()
+    method_bytes, target, version_bytes = parts
     version = _VERSIONS.get(version_bytes)
-    method = _METHODS.get(method_bytes)
+    method = METHODS.get(method_bytes)
     if version is None or method is None:
-        if grammar.REQUEST_LINE.fullmatch(line) is None:
-            raise _malformed()
-        if version is None:
-            raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
-        if not permit_unconventional and _CONVENTIONAL.fullmatch(method_bytes) is None:
-            raise Refusal(
-                400,
-                "method",
-                "the method is unconventional (permit_unconventional_http_method)",
-                "RFC 9110 section 9.1",
-            )
-        method = method_bytes.decode("ascii")
-    if grammar.ORIGIN_FORM.fullmatch(target) is None:
+        method, version = _unusual(line, method_bytes, version, permit_unconventional)
+    if not ORIGIN_FORM(target):
         _check_other_form(method, target)
     return method, target, version
+
+
+def _unusual(line: bytes, method: bytes, version: str | None, permit_unconventional: bool) -> tuple[str, str]:
+    if grammar.REQUEST_LINE.fullmatch(line) is None:
+        raise _malformed()
+    if version is None:
+        raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
+    if not permit_unconventional and _CONVENTIONAL.fullmatch(method) is None:
+        raise Refusal(
+            400, "method", "the method is unconventional (permit_unconventional_http_method)", "RFC 9110 section 9.1"
+        )
+    return method.decode("ascii"), version
 
 
 def _check_other_form(method: str, target: bytes) -> None:

@@ -1,7 +1,7 @@
 """A response's head: what an application may say, and what the server makes of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 # RFC 9110 section 7.6.1, and what the server itself says; dropped from an application's head without an error.
 DROPPED = frozenset(
@@ -21,26 +21,16 @@ DROPPED = frozenset(
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(r"[1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?")
-_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class InvalidResponseError(ValueError):
     """The application's head cannot be sent as it is."""
 
 
-class _Bounded(dict[str, str]):
-    """A cache of what was checked; a stranger's values cannot make it grow without bound."""
+class _Names(dict[str, str]):
+    """Field name -> its lower-case form where the server looks at it, else ""; a bounded cache of checked names."""
 
     LARGEST = 2048
-
-    def keep(self, key: str, value: str) -> str:
-        if len(self) < self.LARGEST:
-            self[key] = value
-        return value
-
-
-class _Names(_Bounded):
-    """Field name -> its lower-case form where the server looks at it, else ""."""
 
     def __missing__(self, name: str) -> str:
         if not isinstance(name, str):
@@ -48,79 +38,88 @@ class _Names(_Bounded):
         if _NAME.fullmatch(name) is None:
             raise InvalidResponseError(f"header name {name!r} is not allowed")
         lower = name.lower()
-        return self.keep(name, lower if lower in DROPPED or lower == "content-length" else "")
+        special = lower if lower in DROPPED or lower == "content-length" else ""
+        if len(self) < self.LARGEST:
+            self[name] = special
+        return special
 
 
-class _StatusLines(_Bounded):
-    """Status as the application says it -> the status line."""
+class _Statuses(dict[str, tuple[int, str, bool]]):
+    """Status as the application says it -> code, status line, and whether it forbids a body; a bounded cache."""
 
-    def __missing__(self, status: str) -> str:
+    LARGEST = 512
+
+    def __missing__(self, status: str) -> tuple[int, str, bool]:
         if not isinstance(status, str):
             raise InvalidResponseError(f"the status must be a string, not {type(status).__name__}")
         if _STATUS.fullmatch(status) is None:
             raise InvalidResponseError(f"status {status!r} must be three digits, a space and a phrase")
         if status[0] == "1":
             raise InvalidResponseError(f"status {status!r}: informational responses are the server's")
-        return self.keep(status, f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n")
+        code = int(status[:3])
+        # RFC 9110 section 6.4.1.
+        entry = code, f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n", code in (204, 304)
+        if len(self) < self.LARGEST:
+            self[status] = entry
+        return entry
 
 
 class ResponseHead:
     """Status line and fields, checked, without what the server adds.
 
+    How the body goes over the wire is decided by the codec that frames it.
+
     Attributes:
         code: the status code.
-        head: as bytes, up to and with the last field's CRLF.
+        forbids_body: the status does.
+        text: up to and with the last field's CRLF, latin-1 characters only.
         content_length: as the application declared it; None if it did not.
         dropped: lower-case names of the fields that are the server's and were left out.
+        bodiless: no body follows, whatever the application gives.
+        chunked: each block is wrapped.
+        persistent: the connection serves further requests after this response.
     """
 
-    __slots__ = ("code", "content_length", "dropped", "head")
+    content_length: int | None = None
+    dropped: tuple[str, ...] = ()
+    bodiless = False
+    chunked = False
+    persistent = False
 
-    def __init__(self, status: str, fields: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, status: str, fields: Iterable[tuple[str, str]]) -> None:
         """InvalidResponseError: something that must not be sent (RFC 9110 section 5.5, PEP 3333)."""
-        out = [STATUS_LINES[status]]
-        self.code = int(status[:3])
-        self.content_length: int | None = None
-        self.dropped: tuple[str, ...] = ()
+        self.code, text, self.forbids_body = _STATUSES[status]
         for name, value in fields:
-            if special := NAMES[name]:
-                if special != "content-length":
-                    self.dropped += (special,)
-                    continue
-                self._declare_length(value)
-                if self.code == 204:
-                    continue  # RFC 9110 section 8.6
-            if not isinstance(value, str) or not value.isprintable():
+            special = _NAMES[name]
+            if special and not self._admits(special, value):
+                continue
+            if type(value) is not str or not (value.isascii() and value.isprintable()):
                 _check_value(name, value)
-            out.append(f"{name}: {value}\r\n")
-        try:
-            self.head = "".join(out).encode("latin-1")
-        except UnicodeEncodeError as error:
-            raise InvalidResponseError(
-                f"status and header values must be latin-1 text: {error.object[error.start]!r} is not"
-            ) from None
+            text += f"{name}: {value}\r\n"
+        self.text = text
 
-    @property
-    def bodiless(self) -> bool:
-        """The status forbids a body (RFC 9110 section 6.4.1)."""
-        return self.code in (204, 304)
-
-    def _declare_length(self, value: str) -> None:
-        if not isinstance(value, str) or _LENGTH.fullmatch(value) is None:
+    def _admits(self, name: str, value: object) -> bool:
+        """Look at a field that concerns the server; whether it is sent."""
+        if name != "content-length":
+            self.dropped += (name,)
+            return False
+        if not (isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19):
             raise InvalidResponseError(f"Content-Length {value!r} is not a number")
         if self.content_length is not None:
             raise InvalidResponseError("Content-Length is declared twice")
         self.content_length = int(value)
+        return self.code != 204  # RFC 9110 section 8.6
 
 
 def _check_value(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidResponseError(f"the value of header {name!r} must be a string, not {type(value).__name__}")
+    # str.isprintable() is false for some characters that are allowed, such as the tab and the no-break space.
     if _VALUE.fullmatch(value) is None:
         raise InvalidResponseError(
             f"value of header {name!r} contains a control character or is not latin-1: {value!r}"
         )
 
 
-NAMES = _Names()
-STATUS_LINES = _StatusLines()
+_NAMES = _Names()
+_STATUSES = _Statuses()

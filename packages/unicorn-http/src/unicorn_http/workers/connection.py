@@ -5,12 +5,15 @@ import os
 import select
 import socket
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
+from typing import Any
 
 from unicorn_core.settings.registry import Settings
-from unicorn_http.codec import Codec, ConnectionFactory, Framing, Peer
+from unicorn_http.codec import Codec, ConnectionFactory, Peer
+from unicorn_http.semantics.fields import Fields
 from unicorn_http.semantics.head import RequestHead
 from unicorn_http.semantics.refusal import CodecError, Disconnected, Refusal
 from unicorn_http.semantics.response import ResponseHead
@@ -18,7 +21,6 @@ from unicorn_http.workers import outbox as holding
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, WRITE, Poller
 from unicorn_http.wsgi.body import BodyError
-from unicorn_http.wsgi.environ import Environ
 from unicorn_http.wsgi.reply import ClientGoneError
 
 RECEIVE = 65536
@@ -26,9 +28,13 @@ RECEIVE = 65536
 LARGE_BODY = 16384
 """A request whose body has so many bytes is run as soon as its head is there: the bodies of a whole turn would push
 each other out of the cache."""
+JOIN = 2048
+"""Bytes of a body that is copied behind its head; a larger one is written from where it lies."""
 LINGER = 2.0
 """Seconds that a client has for reading the last answer before the connection is reset (RFC 9112 section 9.6)."""
 LINGER_BYTES = 1 << 20
+IOV_MAX = 64
+"""Parts written by one call."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -75,7 +81,6 @@ class Connection:
 
     __slots__ = (
         "_begun",
-        "_codec",
         "_held",
         "_lingered",
         "_outbox",
@@ -84,10 +89,11 @@ class Connection:
         "_unfinished",
         "_unsent",
         "closing",
+        "codec",
         "deadline",
         "draining",
-        "environ",
         "fd",
+        "new_fields",
         "peer",
         "queue",
         "socket",
@@ -100,7 +106,7 @@ class Connection:
         sock: socket.socket,
         peer: Peer,
         make_codec: ConnectionFactory,
-        environ: Environ,
+        new_fields: Callable[[], Fields[Any]],
         times: Times,
         poller: Poller,
         outbox: Outbox,
@@ -109,11 +115,11 @@ class Connection:
         self.socket = sock
         self.fd = sock.fileno()
         self.peer = peer
-        self.environ = environ
+        self.new_fields = new_fields
         self._times = times
         self._poller = poller
         self._outbox = outbox
-        self._codec: Codec = make_codec(self, peer)
+        self.codec: Codec = make_codec(self, peer)
         self.queue: deque[Exchange] = deque()
         self._unfinished: Exchange | None = None  # its body has not come completely
         self._held: list[bytes] = []
@@ -141,9 +147,9 @@ class Connection:
             if not self._begun:
                 self._begun = True
                 self.deadline = now + self._times.head
-            self._codec.feed(data)
+            self.codec.feed(data)
         else:
-            self._codec.feed_eof()
+            self.codec.feed_eof()
             self.closing = True
             if not self.queue:
                 self.state = State.CLOSED
@@ -166,10 +172,10 @@ class Connection:
         except OSError:
             data = b""
         if data:
-            self._codec.feed(data)
+            self.codec.feed(data)
         else:
             self.closing = True
-            self._codec.feed_eof()
+            self.codec.feed_eof()
 
     def try_to_complete(self) -> None:
         """Read the rest of a body if it has come already."""
@@ -178,7 +184,7 @@ class Connection:
         except OSError:
             return
         if data:
-            self._codec.feed(data)
+            self.codec.feed(data)
 
     # The codec's sink
 
@@ -204,20 +210,12 @@ class Connection:
 
     # Writing
 
-    def frame(self, exchange: "Exchange", response: ResponseHead, length: int | None) -> Framing:
-        if not exchange.complete:
-            self.try_to_complete()
-        persist = exchange.complete and not self.closing and not self.draining
-        framing = self._codec.head(exchange.head, response, length, persist)
-        if not framing.persistent:
-            self.closing = True
-        return framing
-
     def send(self, *parts: bytes) -> None:
         """See unicorn_http.wsgi.reply.Outlet."""
         self._outbox.release()
         if self._unsent:
-            self._send_waiting(self._take_unsent())
+            unsent, self._unsent = self._unsent, memoryview(b"")
+            self._send_waiting(unsent)
         try:
             sent = self.socket.sendmsg(parts)
         except BlockingIOError:
@@ -227,23 +225,23 @@ class Connection:
         if sent < sum(map(len, parts)):
             self._send_waiting(memoryview(b"".join(parts))[sent:])
 
-    def finish(self, data: bytes) -> None:
+    def finish(self, head: bytes, body: bytes) -> None:
         """See unicorn_http.wsgi.reply.Outlet."""
-        if self._outbox.open and not self.closing and len(data) <= holding.LARGEST:
-            self._held.append(data)
-            if len(self._held) == 1:
+        size = len(body)
+        parts = [head + body] if size <= JOIN else [head, body] if head else [body]
+        if self._outbox.open and not self.closing and size <= holding.LARGEST:
+            if not self._held:
                 self._outbox.hold(self)
+            self._held += parts
             return
         if self._held:
             self._outbox.release()
-        self._write(data)
+        self._write(parts)
 
     def release(self) -> None:
         """See unicorn_http.workers.outbox.Holder."""
-        held = self._held
-        data = held[0] if len(held) == 1 else b"".join(held)
-        held.clear()
-        self._write(data)
+        held, self._held = self._held, []
+        self._write(held)
 
     def send_file(self, descriptor: int, offset: int, count: int) -> int:
         """See unicorn_http.wsgi.reply.Outlet."""
@@ -265,8 +263,20 @@ class Connection:
 
     def flush(self) -> None:
         """The client can be written to again."""
-        self._write(self._take_unsent())
-        self.after_request(monotonic())
+        try:
+            sent = self.socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.state = State.CLOSED
+            return
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            self.deadline = monotonic() + self._times.write
+        else:
+            self.state = State.READING
+            self._watch(READ)
+            self.after_request(monotonic())
 
     # Ending a request, and the connection
 
@@ -334,27 +344,32 @@ class Connection:
 
     # Details
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, parts: list[bytes]) -> None:
         """Write without waiting; what does not fit is kept until the poller says that there is room."""
         if self._unsent:
-            self._unsent = memoryview(bytes(self._unsent) + data)
+            self._unsent = memoryview(bytes(self._unsent) + b"".join(parts))
             return
         try:
-            sent = self.socket.send(data)
+            if len(parts) == 1:
+                sent = self.socket.send(parts[0])
+                if sent == len(parts[0]):
+                    return
+            else:
+                sent = self.socket.sendmsg(parts[:IOV_MAX])
         except BlockingIOError:
             sent = 0
         except OSError:
             self.state = State.CLOSED
             return
-        if sent < len(data):
-            self._unsent = memoryview(data)[sent:]
-            self.deadline = monotonic() + self._times.write
-            if self.state is not State.FLUSHING:
-                self.state = State.FLUSHING
-                self._watch(WRITE)
-        elif self.state is State.FLUSHING:
-            self.state = State.READING
-            self._watch(READ)
+        if sent < sum(map(len, parts)):
+            self._keep_unsent(memoryview(b"".join(parts))[sent:])
+
+    def _keep_unsent(self, data: memoryview) -> None:
+        self._unsent = data
+        self.deadline = monotonic() + self._times.write
+        if self.state is not State.FLUSHING:
+            self.state = State.FLUSHING
+            self._watch(WRITE)
 
     def _watch(self, events: int) -> None:
         if self.watched:
@@ -367,10 +382,6 @@ class Connection:
         """Let the poller tell when something comes."""
         if not self.watched:
             self._watch(READ)
-
-    def _take_unsent(self) -> memoryview:
-        unsent, self._unsent = self._unsent, memoryview(b"")
-        return unsent
 
     def _send_waiting(self, data: memoryview) -> None:
         while data:
@@ -391,38 +402,36 @@ class Exchange:
     """One request and its response on a connection; the gateway's side of it (unicorn_http.wsgi.gateway.Exchange).
 
     Attributes:
+        outlet: the connection.
         pieces: of the body, as far as it came and was not read.
         complete: the body has come completely.
         error: why it never will.
     """
 
-    __slots__ = ("_answering", "_connection", "_continued", "complete", "environ", "error", "head", "pieces")
+    complete = False
+    error: CodecError | None = None
+    _continued = False
+    _answering = False
 
     def __init__(self, connection: Connection, head: RequestHead) -> None:
-        self._connection = connection
-        self._continued = False
-        self._answering = False
-        self.environ = connection.environ
+        self.outlet = connection
         self.head = head
         self.pieces: list[bytes] = []
-        self.complete = False
-        self.error: CodecError | None = None
 
-    def frame(self, response: ResponseHead, length: int | None) -> Framing:
+    @property
+    def client(self) -> str:
+        return self.outlet.peer.client
+
+    def frame(self, response: ResponseHead, length: int | None) -> bytes:
+        connection = self.outlet
         self._answering = True
-        return self._connection.frame(self, response, length)
-
-    def send(self, *parts: bytes) -> None:
-        self._connection.send(*parts)
-
-    def finish(self, data: bytes) -> None:
-        self._connection.finish(data)
-
-    def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        return self._connection.send_file(descriptor, offset, count)
-
-    def cut(self) -> None:
-        self._connection.cut()
+        if not self.complete:
+            connection.try_to_complete()
+        persist = self.complete and not connection.closing and not connection.draining
+        head = connection.codec.head(self.head, response, length, persist)
+        if not response.persistent:
+            connection.closing = True
+        return head
 
     def whole_body(self) -> bytes | None:
         if not self.complete:
@@ -440,7 +449,7 @@ class Exchange:
                 raise BodyError.of(self.error)
             awaited = self.head.expects_continue and not self._continued and not self._answering
             self._continued = True
-            self._connection.read_more(awaited)
+            self.outlet.read_more(awaited)
         piece = b"".join(self.pieces)
         self.pieces.clear()
         return piece
@@ -456,14 +465,8 @@ class Exchange:
         return isinstance(self.error, Disconnected)
 
 
-def _no_head() -> RequestHead:
-    """Stands for the head of a request that could not be read."""
-    head = RequestHead("-", b"-", "HTTP/1.1", {}, [])
-    head.chunked, head.content_length, head.keep_alive, head.scheme = False, 0, False, "http"
-    return head
-
-
-NO_HEAD = _no_head()
+NO_HEAD = RequestHead(b"-", "-", b"-", "HTTP/1.1", None)
+"""Stands for the head of a request that could not be read."""
 
 
 def _wait(fd: int, events: int, seconds: float) -> bool:

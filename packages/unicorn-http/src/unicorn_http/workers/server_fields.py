@@ -5,17 +5,17 @@ from email.utils import formatdate
 
 
 class ServerFields:
-    """Gives the field lines as bytes."""
+    """A unicorn_http.codec.ServerLines; the worker calls `refresh` in every turn."""
 
     def __init__(self, server: str | None) -> None:
-        self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
-        self._lines = b""
+        self._server = f"Server: {server}\r\n" if server else ""
         self._until = 0.0
+        self.refresh()
 
-    def __call__(self) -> bytes:
+    def refresh(self) -> None:
+        """See to it that the date is that of the present second."""
         now = time.time()
         if now >= self._until or now < self._until - 1.0:
             second = int(now)
             self._until = second + 1.0
-            self._lines = b"%bDate: %b\r\n" % (self._server, formatdate(second, usegmt=True).encode("ascii"))
-        return self._lines
+            self.lines = f"{self._server}Date: {formatdate(second, usegmt=True)}\r\n"

@@ -15,7 +15,7 @@ from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS
-from unicorn_http.semantics.forwarded import TrustedPeers
+from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
 from unicorn_http.workers.connection import LARGE_BODY, NO_HEAD, Connection, Exchange, State, Times
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, WRITE, new_poller
@@ -42,14 +42,18 @@ class SyncWorker(Worker):
         self._poller = new_poller()
         self._outbox = Outbox()
         shared = settings.workers > 1
-        self._environs = EnvironFactory(self.log.writes_to(), multithread=False, multiprocess=shared)
+        scheme_fields = SchemeFields(settings.secure_scheme_headers)
+        self._environs = EnvironFactory(
+            self.log.writes_to(), scheme_fields.names, multithread=False, multiprocess=shared
+        )
+        self._server = ServerFields(settings.server_header)
         make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
         self._table = ConnectionTable(
             context.listeners,
             self._poller,
             self._outbox,
-            make_protocol(settings, ServerFields(settings.server_header)),
-            self._environs.for_connection,
+            make_protocol(settings, self._server),
+            self._environs.fields_for,
             Times.of(settings),
             settings.worker_connections,
             shared,
@@ -67,7 +71,7 @@ class SyncWorker(Worker):
         TrustedPeers.parse(settings.forwarded_allow_ips, "forwarded_allow_ips")
         compile_format(settings.access_log_format)
         make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
-        make_protocol(settings, bytes)
+        make_protocol(settings, ServerFields(None))
 
     def boot(self) -> None:
         """Import the application."""
@@ -86,6 +90,7 @@ class SyncWorker(Worker):
         events = self._poller.wait(0.0 if self._ready else LONGEST_WAIT)
         now = monotonic()
         self.beat(now)
+        self._server.refresh()
         self._take_in(events, now)
         ready = self._ready
         if ready:
@@ -170,7 +175,7 @@ class SyncWorker(Worker):
             return
         row = self.row
         before = monotonic()
-        row.begin(before, b"%b %b" % (exchange.head.method.encode(), exchange.head.target))
+        row.begin(before, exchange.head.line)
         self._gateway.serve(exchange)
         now = monotonic()
         row.end()

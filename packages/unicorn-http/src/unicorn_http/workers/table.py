@@ -3,14 +3,15 @@
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_http.codec import ConnectionFactory, Peer
+from unicorn_http.semantics.fields import Fields
 from unicorn_http.workers.connection import Connection, State, Times
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, Poller
-from unicorn_http.wsgi.environ import Environ
 
 SWEEP = 1.0
 """Seconds between two looks at all deadlines: the coarseness of every timeout of a connection."""
@@ -23,6 +24,7 @@ class ConnectionTable:
 
     Args:
         limit: how many there may be; beyond that the listeners wait (setting worker_connections).
+        fields_for: makes, for a connection, what collects the fields of each of its requests.
         shared: other workers accept from the same listeners.
     """
 
@@ -32,7 +34,7 @@ class ConnectionTable:
         poller: Poller,
         outbox: Outbox,
         make_codec: ConnectionFactory,
-        make_environ: Callable[[Peer], Environ],
+        fields_for: Callable[[Peer], Callable[[], Fields[Any]]],
         times: Times,
         limit: int,
         shared: bool,
@@ -44,7 +46,7 @@ class ConnectionTable:
         self._poller = poller
         self._outbox = outbox
         self._make_codec = make_codec
-        self._make_environ = make_environ
+        self._fields_for = fields_for
         self._times = times
         self._limit = limit
         self._shared = shared
@@ -144,8 +146,8 @@ class ConnectionTable:
                 host = sock.getsockname()[0]
             assert isinstance(address, tuple)
             peer = Peer(address[0], address[1], host, port)
-        environ = self._make_environ(peer)
-        connection = Connection(sock, peer, self._make_codec, environ, self._times, self._poller, self._outbox, now)
+        new_fields = self._fields_for(peer)
+        connection = Connection(sock, peer, self._make_codec, new_fields, self._times, self._poller, self._outbox, now)
         self.by_fd[connection.fd] = connection
         connection.take_in(now)
         return connection

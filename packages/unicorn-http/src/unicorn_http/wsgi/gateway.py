@@ -11,23 +11,24 @@ from unicorn_http.semantics.head import RequestHead
 from unicorn_http.semantics.refusal import error_body
 from unicorn_http.wsgi.body import BodyError, BodySource, streaming
 from unicorn_http.wsgi.environ import Environ, EnvironFactory, ScriptNameError
-from unicorn_http.wsgi.reply import ClientGoneError, Outlet, Reply
+from unicorn_http.wsgi.reply import Answerable, ClientGoneError, Reply
 
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
-class Exchange(Outlet, BodySource, Protocol):
+class Exchange(Answerable, BodySource, Protocol):
     """One request with its connection, as the gateway needs it."""
 
-    head: RequestHead
-    environ: Environ
+    @property
+    def head(self) -> RequestHead: ...
+
+    @property
+    def client(self) -> str:
+        """Its address; empty on a unix socket."""
+        ...
 
     def whole_body(self) -> bytes | None:
         """The body, if it has come completely."""
-        ...
-
-    def cut(self) -> None:
-        """End the connection so that the client can tell that the response is not complete."""
         ...
 
 
@@ -59,7 +60,7 @@ class WsgiGateway:
         reply = Reply(exchange)
         environ: Environ = {}
         try:
-            environ = self._environs.for_request(exchange.environ, exchange.head)
+            environ = self._environs.for_request(exchange.head)
             body = exchange.whole_body()
             environ["wsgi.input"] = streaming(exchange) if body is None else io.BytesIO(body)
             result = self._application(environ, reply.start_response)
@@ -76,7 +77,7 @@ class WsgiGateway:
         if reply.response and reply.response.dropped:
             self._log.debug("%s: left out of the response: %s", _name(exchange.head), ", ".join(reply.response.dropped))
         if not reply.complete:
-            exchange.cut()
+            exchange.outlet.cut()
         if self._access:
             self._log.access(self._access(_access(exchange, environ, reply, began)))
 
@@ -94,7 +95,7 @@ class WsgiGateway:
             self._log.error("%s: %s", _name(head), error)
         else:
             self._log.exception("Error handling request %s", _name(head))
-        if reply.framing is None and status:
+        if not reply.begun and status:
             try:
                 answer(reply, status)
             except ClientGoneError:
@@ -117,7 +118,7 @@ def _access(exchange: Exchange, environ: Environ, reply: Reply, began: float) ->
     head = exchange.head
     path, _, query = head.target.decode("latin-1").partition("?")
     return Access(
-        client=exchange.environ["REMOTE_ADDR"],
+        client=exchange.client,
         user=environ.get("REMOTE_USER", ""),
         method=head.method,
         target=head.target.decode("latin-1"),
@@ -128,7 +129,11 @@ def _access(exchange: Exchange, environ: Environ, reply: Reply, began: float) ->
         began=began,
         took=max(0.0, time.time() - began),
         sent=reply.sent,
-        request_fields={name.decode(): value.decode("latin-1") for name, value in head.table.items()},
+        request_fields={
+            key.removeprefix("HTTP_").replace("_", "-").lower(): value
+            for key, value in environ.items()
+            if key.startswith(("HTTP_", "CONTENT_"))
+        },
         response_fields=reply.fields,
         environ=environ,
     )

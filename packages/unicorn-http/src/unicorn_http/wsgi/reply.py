@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol
 
-from unicorn_http.codec import Framing
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.wsgi.file_wrapper import FileWrapper
 
@@ -12,22 +11,32 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
 class Outlet(Protocol):
-    """Where a response goes: the connection of its request."""
-
-    def frame(self, response: ResponseHead, length: int | None) -> Framing:
-        """Frame the response to the present request."""
-        ...
+    """Where the bytes of responses go: a connection."""
 
     def send(self, *parts: bytes) -> None:
-        """Write now, in order, waiting for the client; raises ClientGoneError if it does not read or is gone."""
+        """Write now, in order, waiting for the client; ClientGoneError if it does not read or is gone."""
         ...
 
-    def finish(self, data: bytes) -> None:
+    def finish(self, head: bytes, body: bytes) -> None:
         """Write the last bytes of a response; they may wait until the end of the turn."""
         ...
 
     def send_file(self, descriptor: int, offset: int, count: int) -> int:
         """Write `count` bytes of a file without reading them; how many were there."""
+        ...
+
+    def cut(self) -> None:
+        """End the connection so that the client can tell that the response is not complete."""
+
+
+class Answerable(Protocol):
+    """A request that can be answered."""
+
+    @property
+    def outlet(self) -> Outlet: ...
+
+    def frame(self, response: ResponseHead, length: int | None) -> bytes:
+        """Decide how the response to it is framed; gives the bytes of the head. `length`: of the body, if known."""
         ...
 
 
@@ -40,32 +49,23 @@ class Reply:
 
     Attributes:
         response: as start_response was told; None before.
-        framing: how it goes over the wire; None as long as its head has not gone out.
+        begun: the head has gone out, or goes out with the next bytes.
         sent: bytes of the body so far.
         complete: nothing more follows.
         problem: what the application did wrong with the length it declared; empty if nothing.
     """
 
-    __slots__ = (
-        "_fields",
-        "_left",
-        "_outlet",
-        "_status",
-        "complete",
-        "framing",
-        "problem",
-        "response",
-        "sent",
-    )
+    response: ResponseHead | None = None
+    begun = False
+    complete = False
+    sent = 0
+    problem = ""
+    status = ""
+    fields: Iterable[tuple[str, str]] = ()
+    _left = -1  # bytes that the length still allows; -1: it is not known
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-        self._left = -1  # bytes that the declared length still allows; -1: none was declared
-        self.response: ResponseHead | None = None
-        self.framing: Framing | None = None
-        self.sent = 0
-        self.complete = False
-        self.problem = ""
+    def __init__(self, request: Answerable) -> None:
+        self._request = request
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -73,76 +73,77 @@ class Reply:
         """PEP 3333, "The start_response() Callable"."""
         if exc_info:
             try:
-                if self.framing is not None:
+                if self.begun:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
         elif self.response is not None:
             raise AssertionError("start_response() was called a second time without exc_info")
-        self._status, self._fields = status, headers
         self.response = ResponseHead(status, headers)
+        self.status, self.fields = status, headers
         return self.write
-
-    @property
-    def status(self) -> str:
-        return self._status if self.response else ""
-
-    @property
-    def fields(self) -> Iterable[tuple[str, str]]:
-        return self._fields if self.response else ()
 
     def write(self, data: bytes) -> None:
         """PEP 3333, "The write() Callable"."""
-        self._block(data)
+        self._block(data, None)
 
     def send_result(self, result: Iterable[bytes], sendfile: bool) -> None:
         """Send what the application returned."""
         kind = type(result)
-        if (kind is list or kind is tuple) and len(result) == 1 and self.framing is None:  # type: ignore[arg-type]
-            self._block(result[0], whole=True)  # type: ignore[index]
+        if (kind is list or kind is tuple) and len(result) == 1:  # type: ignore[arg-type]
+            block = result[0]  # type: ignore[index]
+            self._block(block, None if self.begun else len(block))
         elif kind is FileWrapper and sendfile and self._send_file(result):  # type: ignore[arg-type]
             pass
         else:
             for block in result:
-                self._block(block)
-        self._end()
+                self._block(block, None)
+        if not self.complete:
+            self._end()
 
-    def _block(self, data: bytes, whole: bool = False) -> None:
-        """Send one block; `whole`: there is no other."""
+    def _block(self, data: bytes, length: int | None) -> None:
+        """Send one block. `length`: of the whole body, where this is known to be all of it."""
         if not isinstance(data, bytes):
             raise TypeError(f"a WSGI application's blocks must be bytes, not {type(data).__name__}")
         if not data:
             return
-        head = b""
-        framing = self.framing
-        if framing is None:
-            framing = self._begin(len(data) if whole else None)
-            head = framing.head
-        if framing.bodiless:
-            if head:
-                self._finish(head)
-            return
+        head = b"" if self.begun else self._begin(length)
+        size = len(data)
         left = self._left
-        if left >= 0:
-            if len(data) > left:
-                self.problem = "the application sent more than the Content-Length it declared; the rest was cut"
-                data = data[:left]
-            self._left = left = left - len(data)
-            self.sent += len(data)
-            if left == 0:
-                if not self.complete:
-                    self._finish(head + data)
+        response = self.response
+        assert response is not None
+        if response.bodiless:
+            if head:
+                self.complete = True
+                self._request.outlet.finish(head, b"")
+        elif size == left:  # all of it, as nearly always
+            self.sent += size
+            self._left = 0
+            self.complete = True
+            self._request.outlet.finish(head, data)
+        elif left < 0:
+            self.sent += size
+            if response.chunked:
+                self._request.outlet.send(b"%b%x\r\n" % (head, size), data, b"\r\n")
             else:
-                self._outlet.send(head, data)
-        elif framing.chunked:
-            self.sent += len(data)
-            self._outlet.send(b"%b%x\r\n" % (head, len(data)), data, b"\r\n")
+                self._request.outlet.send(head, data)
         else:
-            self.sent += len(data)
-            self._outlet.send(head, data)
+            self._block_within(head, data)
 
-    def _begin(self, length: int | None) -> Framing:
-        """The head goes out with what the caller sends next. `length`: of the whole body, where it is known."""
+    def _block_within(self, head: bytes, data: bytes) -> None:
+        """A block that is not the last one of a declared length, or goes beyond it."""
+        left = self._left
+        if len(data) > left:
+            self.problem = "the application sent more than the Content-Length it declared; the rest was cut"
+            data = data[:left]
+        self._left = left - len(data)
+        self.sent += len(data)
+        if head or data:
+            self._request.outlet.send(head, data)
+        self.complete = self._left == 0
+
+    def _begin(self, length: int | None) -> bytes:
+        """The bytes of the head, which go out with what the caller sends next."""
         response = self.response
         if response is None:
             raise AssertionError("the application sent a block before it called start_response()")
@@ -150,44 +151,41 @@ class Reply:
             length = response.content_length
         if length is not None:
             self._left = length
-        self.framing = framing = self._outlet.frame(response, length)
-        return framing
+        head = self._request.frame(response, length)
+        self.begun = True
+        return head
 
     def _end(self) -> None:
         """The application has nothing more."""
-        if self.complete:
-            return
-        framing = self.framing
-        if framing is None:
-            framing = self._begin(0)
-            if self._left > 0 and not framing.bodiless:
-                self._outlet.send(framing.head)
-            else:
-                self._finish(framing.head)
-                return
-        if framing.chunked:
-            self.complete = True
-            self._outlet.send(b"0\r\n\r\n")
-        elif self._left > 0:
+        outlet = self._request.outlet
+        head = b"" if self.begun else self._begin(0)
+        response = self.response
+        assert response is not None
+        if response.chunked:
+            outlet.send(b"0\r\n\r\n")
+        elif self._left > 0 and not response.bodiless:
             self.problem = f"the application sent {self._left} bytes less than the Content-Length it declared"
-        else:
-            self.complete = True
-
-    def _finish(self, data: bytes) -> None:
+            if head:
+                outlet.send(head)
+            return
+        elif head:
+            outlet.finish(head, b"")
         self.complete = True
-        self._outlet.finish(data)
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
         """Send a regular file by sendfile(); False if it is none and has to be read."""
         span = wrapper.span()
-        if span is None or self.framing is not None:
+        if span is None or self.begun:
             return False
         descriptor, offset, count = span
-        framing = self._begin(count)
-        if framing.bodiless:
-            self._finish(framing.head)
+        outlet = self._request.outlet
+        head = self._begin(count)
+        assert self.response is not None
+        if self.response.bodiless:
+            outlet.finish(head, b"")
+            self.complete = True
             return True
-        self._outlet.send(framing.head)
-        self.sent = self._outlet.send_file(descriptor, offset, min(count, self._left))
+        outlet.send(head)
+        self.sent = outlet.send_file(descriptor, offset, min(count, self._left))
         self._left -= self.sent
         return True
