@@ -35,7 +35,7 @@ def help_text(command: "Command", ctx: click.Context) -> str:
     for section, options in command.sections().items():
         console.print(Text(f"{section}:", "bold"))
         table = Table.grid(padding=(0, 2))
-        table.add_column(width=34)
+        table.add_column(width=40)
         table.add_column()
         for option in options:
             names = ", ".join(option.opts)

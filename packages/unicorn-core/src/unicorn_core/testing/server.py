@@ -181,9 +181,7 @@ class ServerProcess:
 
     def get(self, path: str = "/", timeout: float = 10.0) -> bytes:
         """The body of a GET, over a connection of its own."""
-        answer = self.exchange(
-            f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode(), timeout
-        )
+        answer = self.exchange(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode(), timeout)
         return answer.partition(b"\r\n\r\n")[2]
 
     def _read(self) -> None:
