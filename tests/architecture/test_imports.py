@@ -2,10 +2,13 @@
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import unicorn_core
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {path.parent.name: path for path in ROOT.glob("packages/*/src/*/__init__.py")}
@@ -106,3 +109,12 @@ def imported_by_init(package: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_every_module_says_what_it_is_for(name: str) -> None:
     assert ast.get_docstring(ast.parse(MODULES[name].read_text())), name
+
+
+def test_all_packages_have_one_version_and_pin_each_other_to_it() -> None:
+    declared = {path.parent.name: tomllib.loads(path.read_text()) for path in ROOT.glob("packages/*/pyproject.toml")}
+    for name, content in declared.items():
+        project = content["project"]
+        assert project["version"] == unicorn_core.__version__, name
+        siblings = [wanted for wanted in project["dependencies"] if wanted.startswith("unicorn-")]
+        assert all(wanted.endswith(f"=={unicorn_core.__version__}") for wanted in siblings), name
