@@ -19,7 +19,7 @@ def test_a_child_writes_and_the_parent_reads() -> None:
 def test_after_its_request_a_worker_is_busy_with_nothing() -> None:
     row = Scoreboard().take()
     row.begin(1.0, b"GET / HTTP/1.1")
-    row.end()
+    row.idle(1)
     assert row.busy_with() == ""
     assert (row.cells[IN_FLIGHT], row.cells[REQUESTS]) == (0, 1)
 

@@ -6,26 +6,25 @@ implementation serves blocking, green and asyncio workers.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from unicorn_core.settings.registry import Settings
-from unicorn_http.semantics.fields import Fields
-from unicorn_http.semantics.head import RequestHead
 from unicorn_http.semantics.refusal import CodecError
+from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 
 
 class Sink(Protocol):
     """Who receives requests.
 
-    For each: `new_fields`, `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point.
+    For each: `new_request`, `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point.
     """
 
-    def new_fields(self) -> Fields[Any]:
-        """An empty collection for the fields of a request, in the form that the gateway wants."""
+    def new_request(self) -> Request:
+        """An empty request, for the codec to fill."""
         ...
 
-    def on_request(self, head: RequestHead) -> None:
+    def on_request(self, request: Request) -> None:
         """A request's head is complete and allowed."""
 
     def on_body(self, data: bytes) -> None:
@@ -47,7 +46,7 @@ class Codec(Protocol):
     def feed_eof(self) -> None:
         """The peer will send no more."""
 
-    def head(self, request: RequestHead, response: ResponseHead, length: int | None, persist: bool) -> bytes:
+    def head(self, request: Request, response: ResponseHead, length: int | None, persist: bool) -> bytes:
         """Decide how a response is framed, note it in `response`, and give the bytes of its head.
 
         Args:

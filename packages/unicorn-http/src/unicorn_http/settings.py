@@ -19,7 +19,7 @@ SETTINGS = (
     ),
     Setting(
         "http_parser",
-        Choice(("auto", "httptools", "h11"), aliases=(("fast", "auto"), ("python", "h11"))),
+        Choice(("auto", "builtin", "httptools", "h11"), aliases=(("fast", "auto"), ("python", "h11"))),
         "auto",
         _HTTP,
         "The parser of HTTP/1.1: auto is the fastest that is installed.",

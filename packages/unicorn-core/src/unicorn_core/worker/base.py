@@ -52,6 +52,7 @@ class Worker:
     Attributes:
         scheme: how the log shows a TCP listener (`http` for http://127.0.0.1:8000).
         draining: accept nothing new; end when nothing is left.
+        recycle_at: the number of requests after which it asks to be replaced; 0 for never.
         attention: what the main loop must watch for reading; then it calls `attend`.
     """
 
@@ -65,7 +66,7 @@ class Worker:
         self.pid = os.getpid()
         self.draining = False
         self.attention: list[int] = [context.channel.fileno()]
-        self._recycle_at = _recycle_at(context)
+        self.recycle_at = _recycle_at(context)
         self._recycling = False
         self._signalled, wakeup = socket.socketpair()
         for sock in (self._signalled, wakeup):
@@ -114,7 +115,7 @@ class Worker:
 
     def served(self, requests: int) -> None:
         """Tell how many requests this worker has served; at its limit (max_requests) it asks to be replaced."""
-        if self._recycle_at and requests >= self._recycle_at and not self._recycling:
+        if self.recycle_at and requests >= self.recycle_at and not self._recycling:
             self._recycling = True
             self.log.info("Autorestarting worker after current request.")
             if not self.context.channel.send(Recycle(f"max_requests: {requests} served")):

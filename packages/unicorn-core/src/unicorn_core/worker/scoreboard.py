@@ -43,22 +43,21 @@ class Row:
             self.cells[cell] = 0.0
 
     def begin(self, now: float, line: bytes) -> None:
-        """A request begins; `line` tells which."""
+        """The worker begins a request, or the next one; `line` tells which."""
         cells = self.cells
+        line = line[:LINE]
         size = len(line)
-        if size > LINE:
-            line = line[:LINE]
-            size = LINE
         self._line[:size] = line
         cells[LINE_LENGTH] = size
-        cells[BUSY_SINCE] = cells[HEARTBEAT] = now
-        cells[IN_FLIGHT] += 1
+        cells[BUSY_SINCE] = now
+        cells[HEARTBEAT] = now
+        cells[IN_FLIGHT] = 1.0
 
-    def end(self) -> None:
-        """The request that began last is answered."""
+    def idle(self, requests: int) -> None:
+        """The worker is done with what it had, and has served so many requests in all."""
         cells = self.cells
-        cells[IN_FLIGHT] -= 1
-        cells[REQUESTS] += 1
+        cells[IN_FLIGHT] = 0.0
+        cells[REQUESTS] = requests
 
     def busy_with(self) -> str:
         """The request line of the request that runs; empty if none does."""

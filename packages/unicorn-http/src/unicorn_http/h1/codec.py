@@ -2,9 +2,10 @@
 
 from unicorn_http.codec import ServerLines, Sink
 from unicorn_http.semantics.chunked import ChunkedDecoder
-from unicorn_http.semantics.head import HeadPolicy, RequestHead, SplitFields
+from unicorn_http.semantics.head import HeadPolicy, SplitFields
 from unicorn_http.semantics.limits import LEADING_EMPTY_LINES
 from unicorn_http.semantics.refusal import Disconnected, Refusal
+from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.semantics.scan import HeadScan
 
@@ -113,14 +114,14 @@ class H1Codec:
 
     def _begin(self, raw: bytes) -> None:
         sink = self._sink
-        head = self._policy.read(raw, self._split, sink.new_fields)
+        request = self._policy.read(raw, self._split, sink.new_request)
         self._empty_lines = 0
-        sink.on_request(head)
-        if head.chunked:
+        sink.on_request(request)
+        if request.chunked:
             self._chunked = ChunkedDecoder(self._policy.limits)
             self._state = _CHUNKED
-        elif head.content_length:
-            self._left = head.content_length
+        elif request.content_length:
+            self._left = request.content_length
             self._state = _COUNTED
         else:
             sink.on_end()
@@ -146,7 +147,7 @@ class H1Codec:
 
     # Responses
 
-    def head(self, request: RequestHead, response: ResponseHead, length: int | None, persist: bool) -> bytes:
+    def head(self, request: Request, response: ResponseHead, length: int | None, persist: bool) -> bytes:
         http_1_1 = request.protocol == "HTTP/1.1"
         bodiless = request.method == "HEAD" or response.forbids_body
         text = response.text

@@ -3,12 +3,12 @@
 import h11
 
 from unicorn_http.semantics import grammar
-from unicorn_http.semantics.head import AnyFields
+from unicorn_http.semantics.request import Request
 
 _REQUEST_LINE = b"GET / HTTP/1.0\r\n"
 
 
-def split_fields(block: bytes, fields: AnyFields) -> None:
+def split_fields(block: bytes, request: Request) -> None:
     """See unicorn_http.semantics.head.SplitFields.
 
     h11 takes bare LF, folded values and control characters, so the grammar is checked before it.
@@ -25,4 +25,4 @@ def split_fields(block: bytes, fields: AnyFields) -> None:
     if not isinstance(event, h11.Request):
         raise ValueError("no complete head")
     for name, value in event.headers.raw_items():
-        fields.on_header(name, value)
+        request.on_header(name, value)

@@ -5,12 +5,11 @@ from unicorn_core.errors import PluginError
 from unicorn_core.settings.registry import Settings
 from unicorn_http.codec import Codec, Peer, ServerLines, Sink
 from unicorn_http.h1.codec import H1Codec
-from unicorn_http.semantics.fields import UnderscorePolicy
 from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
-from unicorn_http.semantics.head import HeadPolicy, SplitFields
+from unicorn_http.semantics.head import HeadPolicy, SplitFields, UnderscorePolicy
 from unicorn_http.semantics.limits import Limits
 
-FASTEST_FIRST = ("httptools", "h11")
+FASTEST_FIRST = ("builtin", "httptools", "h11")
 
 
 def load_parser(name: str) -> SplitFields:

@@ -17,8 +17,9 @@ ORIGIN_FORM = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@\x00-\x20\x7f-\xff]+)((?:[/?][\x21\x22\x24-\x7e]*)?)")
 """RFC 9112 section 3.2.2, of the schemes that an HTTP server can serve; no user information."""
 
-HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[!$&'()*+,;=\-._~0-9A-Za-z%]*)(?::[0-9]{0,5})?")
-"""RFC 9110 section 7.2: uri-host and port; it may be empty."""
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[!$&'()*+;=\-._~0-9A-Za-z%]*)(?::[0-9]{0,5})?")
+"""RFC 9110 section 7.2: uri-host and port; it may be empty. Without the comma, which no host has in practice: it would
+make two Host fields, joined, look like one."""
 
 DIGITS = re.compile(rb"[0-9]{1,18}")
 """Content-Length (RFC 9110 section 8.6): no sign, no blank, and far from any overflow."""

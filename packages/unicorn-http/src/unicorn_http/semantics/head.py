@@ -1,56 +1,45 @@
-"""A request's head: the checked and interpreted result of reading it."""
+"""Reading a request's head: the rules of one connection, applied to what a parser splits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from unicorn_http.semantics.fields import Fields, UnderscorePolicy
 from unicorn_http.semantics.forwarded import SchemeFields
 from unicorn_http.semantics.framing import body_length
 from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.request_line import METHODS, ORIGIN_FORM, check_line_length, read_request_line
 from unicorn_http.semantics.scan import HeadScan, field_too_large, split_fields, too_many_fields
 
-AnyFields = Fields[Any]
-SplitFields = Callable[[bytes, AnyFields], None]
-"""A parser: splits a block of field lines (with the empty line that ends it) and hands each to `Fields.on_header`.
+SplitFields = Callable[[bytes, Request], None]
+"""A parser: splits a block of field lines (with the empty line that ends it) and gives them to the request.
 
-Blanks before a value are removed. Raises ValueError for what it cannot split.
+Raises ValueError for what it cannot split.
 """
 
 
-class RequestHead:
-    """One request as far as its head tells.
+@dataclass(frozen=True, slots=True)
+class UnderscorePolicy:
+    """What happens to names with underscores, which WSGI cannot tell from those with hyphens.
 
     Attributes:
-        line: the request line as received.
-        method, protocol: as text ("GET", "HTTP/1.1").
-        target: as received.
-        fields: in the gateway's form.
-        chunked, content_length: the body's framing; neither: no body.
-        keep_alive: the client wants the connection to persist.
-        scheme: http or https, as the peer's connection or a believed proxy says.
-        expects_continue: the client waits for "100 Continue" before it sends the body.
+        header_map: drop, refuse or dangerous (let through).
+        forwarder: lower-case names that this connection's peer may use all the same (`forwarder_headers`, from a
+            trusted peer).
     """
 
-    chunked = False
-    content_length = 0
-    keep_alive = True
-    scheme = "http"
-    expects_continue = False
+    header_map: str = "drop"
+    forwarder: frozenset[bytes] = frozenset()
 
-    def __init__(self, line: bytes, method: str, target: bytes, protocol: str, fields: Any) -> None:
-        self.line = line
-        self.method = method
-        self.target = target
-        self.protocol = protocol
-        self.fields = fields
-
-    @property
-    def has_body(self) -> bool:
-        return self.chunked or self.content_length > 0
+    def apply(self, request: Request) -> None:
+        """Remove the names that are not wanted, or refuse the request for them."""
+        if self.header_map == "dangerous":
+            return
+        for name in set(request.underscored) - self.forwarder:
+            if self.header_map == "refuse":
+                raise Refusal(400, "underscore", "a field name contains an underscore", "setting header_map")
+            request.remove(name)
 
 
 @dataclass(frozen=True)
@@ -75,55 +64,53 @@ class HeadPolicy:
         """A strict reading of a head, for one that comes in pieces or that a parser refuses."""
         return HeadScan(self.limits, permit_unconventional=self.permit_unconventional_method)
 
-    def read(self, raw: bytes, split: SplitFields, new_fields: Callable[[], AnyFields]) -> RequestHead:
+    def read(self, raw: bytes, split: SplitFields, new_request: Callable[[], Request]) -> Request:
         """Read a complete head.
 
         Args:
             raw: from the request line to the empty line.
             split: the parser.
-            new_fields: makes an empty collection of fields.
+            new_request: makes an empty request.
 
         Raises:
             Refusal: the first rule broken.
         """
         try:
             limits = self.limits
-            fields = new_fields()
+            request = new_request()
             end = raw.find(b"\r\n")
-            line = raw[:end]
+            request.line = line = raw[:end]
             parts = line.split(b" ")
             # Most requests: a well-known method, a path, HTTP/1.1, and a head so small that no limit can be reached.
             if (
                 len(parts) == 3
                 and parts[2] == b"HTTP/1.1"
-                and (known := METHODS.get(parts[0]))
+                and (method := METHODS.get(parts[0]))
                 and ORIGIN_FORM(parts[1])
                 and len(raw) <= self.harmless
                 and raw.count(b"\n") - 2 <= limits.fields
             ):
-                method, target, protocol = known, parts[1], "HTTP/1.1"
-                split(raw[end + 2 :], fields)
+                request.method, request.target = method, parts[1]
             else:
                 check_line_length(line, limits)
-                method, target, protocol = read_request_line(line, self.permit_unconventional_method)
+                request.method, request.target, request.protocol = read_request_line(
+                    line, self.permit_unconventional_method
+                )
                 self._check_sizes(raw, end)
-                split(raw[end + 2 :], fields)
-            if fields.underscored:
-                self.underscores.apply(fields)
-            head = RequestHead(line, method, target, protocol, fields)
-            watched = fields.watched
-            host = watched.get(b"host")
+            split(raw[end + 2 :], request)
+            if request.underscored:
+                self.underscores.apply(request)
             # Most requests again: there is nothing but a known Host to look at.
-            if len(watched) > 1 or host not in fields.names.hosts or protocol != "HTTP/1.1":
-                self._interpret(head)
-            return head
+            if request.watched or request.host() not in request.names.hosts or request.protocol != "HTTP/1.1":
+                self._interpret(request)
+            return request
         except (Refusal, ValueError):
             if split is split_fields:
                 raise
             # The first broken rule in the order of the bytes decides, whatever the parser stumbled over; and what
             # breaks none is served, also where a parser has stricter ideas.
             self.scan().feed(raw)
-            return self.read(raw, split_fields, new_fields)
+            return self.read(raw, split_fields, new_request)
 
     def _check_sizes(self, raw: bytes, end: int) -> None:
         limits = self.limits
@@ -132,26 +119,26 @@ class HeadPolicy:
         if len(raw) > limits.head or max(map(len, raw[end + 2 :].split(b"\r\n"))) > limits.field:
             raise field_too_large(limits)
 
-    def _interpret(self, head: RequestHead) -> None:
+    def _interpret(self, request: Request) -> None:
         """Apply the rules about the fields that the server looks at."""
-        watched = head.fields.watched
-        http_1_1 = head.protocol == "HTTP/1.1"
-        host = watched.get(b"host")
+        watched = request.watched
+        http_1_1 = request.protocol == "HTTP/1.1"
+        host = request.host()
         if host is not None:
-            head.fields.names.check_host(host)
+            request.names.check_host(host)
         elif http_1_1:
             raise Refusal(400, "host-missing", "the Host field is missing", "RFC 9112 section 3.2")
-        head.chunked, head.content_length = body_length(
-            head.protocol, watched.get(b"transfer-encoding"), watched.get(b"content-length")
+        request.chunked, request.content_length = body_length(
+            request.protocol, watched.get(b"transfer-encoding"), watched.get(b"content-length")
         )
-        head.keep_alive = _keep_alive(http_1_1, watched.get(b"connection"))
+        request.keep_alive = _keep_alive(http_1_1, watched.get(b"connection"))
         if self.scheme:
-            head.scheme = self.scheme.scheme(watched, "http")
+            request.scheme = self.scheme.scheme(watched, "http")
         expect = watched.get(b"expect")
         if expect is not None and http_1_1:
             if expect.lower() != b"100-continue":
                 raise Refusal(417, "expect", "an expectation other than 100-continue", "RFC 9110 section 10.1.1")
-            head.expects_continue = head.has_body
+            request.expects_continue = request.has_body
 
 
 def _keep_alive(http_1_1: bool, connection: bytes | None) -> bool:

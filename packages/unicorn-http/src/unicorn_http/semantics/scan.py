@@ -4,12 +4,10 @@ The parsers are faster, but none is strict and each hides something else. So wha
 that arrives in pieces, is read here too: the first line that breaks a rule decides, wherever the pieces were cut.
 """
 
-from typing import Any
-
 from unicorn_http.semantics import grammar
-from unicorn_http.semantics.fields import Fields
 from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.request_line import check_line_length, read_request_line
 
 
@@ -71,7 +69,7 @@ class HeadScan:
             raise Refusal(400, "field-line", "a header field is malformed", "RFC 9112 section 5")
 
 
-def split_fields(block: bytes, fields: Fields[Any]) -> None:
+def split_fields(block: bytes, request: Request) -> None:
     """Split field lines by the grammar alone; a unicorn_http.semantics.head.SplitFields."""
     for line in block.removesuffix(b"\r\n\r\n").removesuffix(b"\r\n").split(b"\r\n"):
         if not line:
@@ -79,7 +77,7 @@ def split_fields(block: bytes, fields: Fields[Any]) -> None:
         found = grammar.FIELD_LINE.fullmatch(line)
         if found is None:
             raise ValueError("malformed field line")
-        fields.on_header(found[1], found[2])
+        request.on_header(found[1], found[2])
 
 
 def too_many_fields(limits: Limits) -> Refusal:

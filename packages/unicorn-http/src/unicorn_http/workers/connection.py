@@ -5,23 +5,22 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
-from typing import Any
 
 from unicorn_core.settings.registry import Settings
 from unicorn_http.codec import Codec, ConnectionFactory, Peer
-from unicorn_http.semantics.fields import Fields
-from unicorn_http.semantics.head import RequestHead
-from unicorn_http.semantics.refusal import CodecError, Disconnected, Refusal
+from unicorn_http.semantics.fields import FieldNames
+from unicorn_http.semantics.refusal import CodecError
+from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.workers import outbox as holding
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, WRITE, Poller
 from unicorn_http.wsgi.body import BodyError
 from unicorn_http.wsgi.reply import ClientGoneError
+from unicorn_http.wsgi.request import Environ, WsgiRequest
 
 RECEIVE = 65536
 """Bytes read at once. Together with the rule that nothing is read while requests wait, the bound of pipelining."""
@@ -68,7 +67,7 @@ class State(Enum):
 
 
 class Connection:
-    """A sink of its codec, and the other end of its exchanges.
+    """A sink of its codec, and the outlet of its requests.
 
     Attributes:
         queue: requests that came and are not yet run, in order.
@@ -81,8 +80,10 @@ class Connection:
 
     __slots__ = (
         "_begun",
+        "_environ",
         "_held",
         "_lingered",
+        "_names",
         "_outbox",
         "_poller",
         "_times",
@@ -93,7 +94,6 @@ class Connection:
         "deadline",
         "draining",
         "fd",
-        "new_fields",
         "peer",
         "queue",
         "socket",
@@ -106,7 +106,8 @@ class Connection:
         sock: socket.socket,
         peer: Peer,
         make_codec: ConnectionFactory,
-        new_fields: Callable[[], Fields[Any]],
+        names: FieldNames[str],
+        environ: Environ,
         times: Times,
         poller: Poller,
         outbox: Outbox,
@@ -115,13 +116,14 @@ class Connection:
         self.socket = sock
         self.fd = sock.fileno()
         self.peer = peer
-        self.new_fields = new_fields
+        self._names = names
+        self._environ = environ
         self._times = times
         self._poller = poller
         self._outbox = outbox
         self.codec: Codec = make_codec(self, peer)
-        self.queue: deque[Exchange] = deque()
-        self._unfinished: Exchange | None = None  # its body has not come completely
+        self.queue: deque[WsgiRequest] = deque()
+        self._unfinished: WsgiRequest | None = None  # its body has not come completely
         self._held: list[bytes] = []
         self._unsent = memoryview(b"")
         self._begun = False  # something of the next request has come
@@ -188,10 +190,13 @@ class Connection:
 
     # The codec's sink
 
-    def on_request(self, head: RequestHead) -> None:
-        exchange = Exchange(self, head)
-        self._unfinished = exchange
-        self.queue.append(exchange)
+    def new_request(self) -> WsgiRequest:
+        return WsgiRequest(self._names, self._environ, self)
+
+    def on_request(self, request: Request) -> None:
+        assert isinstance(request, WsgiRequest)
+        self._unfinished = request
+        self.queue.append(request)
 
     def on_body(self, data: bytes) -> None:
         assert self._unfinished is not None
@@ -204,14 +209,28 @@ class Connection:
 
     def on_abort(self, error: CodecError) -> None:
         if self._unfinished is None:
-            self._unfinished = Exchange(self, NO_HEAD)
-            self.queue.append(self._unfinished)
+            self.on_request(self.new_request())
+            assert self._unfinished is not None
         self._unfinished.error = error
 
     # Writing
 
+    @property
+    def client(self) -> str:
+        return self.peer.client
+
+    def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
+        """See unicorn_http.wsgi.request.Outlet."""
+        if not request.complete:
+            self.try_to_complete()
+        persist = request.complete and not self.closing and not self.draining
+        head = self.codec.head(request, response, length, persist)
+        if not response.persistent:
+            self.closing = True
+        return head
+
     def send(self, *parts: bytes) -> None:
-        """See unicorn_http.wsgi.reply.Outlet."""
+        """See unicorn_http.wsgi.request.Outlet."""
         self._outbox.release()
         if self._unsent:
             unsent, self._unsent = self._unsent, memoryview(b"")
@@ -226,17 +245,20 @@ class Connection:
             self._send_waiting(memoryview(b"".join(parts))[sent:])
 
     def finish(self, head: bytes, body: bytes) -> None:
-        """See unicorn_http.wsgi.reply.Outlet."""
+        """See unicorn_http.wsgi.request.Outlet."""
         size = len(body)
-        parts = [head + body] if size <= JOIN else [head, body] if head else [body]
         if self._outbox.open and not self.closing and size <= holding.LARGEST:
-            if not self._held:
+            held = self._held
+            if not held:
                 self._outbox.hold(self)
-            self._held += parts
+            if size <= JOIN:
+                held.append(head + body)
+            else:
+                held += (head, body)
             return
         if self._held:
             self._outbox.release()
-        self._write(parts)
+        self._write([head + body] if size <= JOIN else [head, body])
 
     def release(self) -> None:
         """See unicorn_http.workers.outbox.Holder."""
@@ -244,7 +266,7 @@ class Connection:
         self._write(held)
 
     def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        """See unicorn_http.wsgi.reply.Outlet."""
+        """See unicorn_http.wsgi.request.Outlet."""
         end = offset + count
         at = offset
         while at < end:
@@ -396,77 +418,6 @@ class Connection:
         if self.state is State.FLUSHING:
             self.state = State.READING
             self._watch(READ)
-
-
-class Exchange:
-    """One request and its response on a connection; the gateway's side of it (unicorn_http.wsgi.gateway.Exchange).
-
-    Attributes:
-        outlet: the connection.
-        pieces: of the body, as far as it came and was not read.
-        complete: the body has come completely.
-        error: why it never will.
-    """
-
-    complete = False
-    error: CodecError | None = None
-    _continued = False
-    _answering = False
-
-    def __init__(self, connection: Connection, head: RequestHead) -> None:
-        self.outlet = connection
-        self.head = head
-        self.pieces: list[bytes] = []
-
-    @property
-    def client(self) -> str:
-        return self.outlet.peer.client
-
-    def frame(self, response: ResponseHead, length: int | None) -> bytes:
-        connection = self.outlet
-        self._answering = True
-        if not self.complete:
-            connection.try_to_complete()
-        persist = self.complete and not connection.closing and not connection.draining
-        head = connection.codec.head(self.head, response, length, persist)
-        if not response.persistent:
-            connection.closing = True
-        return head
-
-    def whole_body(self) -> bytes | None:
-        if not self.complete:
-            return None
-        pieces = self.pieces
-        if not pieces:
-            return b""
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def next_piece(self) -> bytes:
-        while not self.pieces:
-            if self.complete:
-                return b""
-            if self.error:
-                raise BodyError.of(self.error)
-            awaited = self.head.expects_continue and not self._continued and not self._answering
-            self._continued = True
-            self.outlet.read_more(awaited)
-        piece = b"".join(self.pieces)
-        self.pieces.clear()
-        return piece
-
-    @property
-    def refused(self) -> Refusal | None:
-        """The reason for answering it without the application; Disconnected has nobody to answer."""
-        return self.error if isinstance(self.error, Refusal) else None
-
-    @property
-    def abandoned(self) -> bool:
-        """The client went away before the request was complete."""
-        return isinstance(self.error, Disconnected)
-
-
-NO_HEAD = RequestHead(b"-", "-", b"-", "HTTP/1.1", None)
-"""Stands for the head of a request that could not be read."""
 
 
 def _wait(fd: int, events: int, seconds: float) -> bool:

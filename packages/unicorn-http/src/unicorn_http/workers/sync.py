@@ -16,7 +16,8 @@ from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS
 from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
-from unicorn_http.workers.connection import LARGE_BODY, NO_HEAD, Connection, Exchange, State, Times
+from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.workers.connection import LARGE_BODY, Connection, State, Times
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, WRITE, new_poller
 from unicorn_http.workers.server_fields import ServerFields
@@ -24,6 +25,7 @@ from unicorn_http.workers.table import ConnectionTable
 from unicorn_http.wsgi.environ import EnvironFactory
 from unicorn_http.wsgi.gateway import WsgiGateway, answer
 from unicorn_http.wsgi.reply import ClientGoneError, Reply
+from unicorn_http.wsgi.request import WsgiRequest
 
 LONGEST_WAIT = 1.0
 """Seconds in the poller at most: the worker must show a sign of life."""
@@ -53,7 +55,7 @@ class SyncWorker(Worker):
             self._poller,
             self._outbox,
             make_protocol(settings, self._server),
-            self._environs.fields_for,
+            self._environs,
             Times.of(settings),
             settings.worker_connections,
             shared,
@@ -96,10 +98,11 @@ class SyncWorker(Worker):
         if ready:
             self._outbox.begin_turn(len(ready) if len(ready) > 1 else len(ready[0].queue), now)
             for _ in range(len(ready)):
-                self._run(ready.popleft())
+                now = self._run(ready.popleft(), now)
             self._outbox.end_turn()
+            self.row.idle(self._requests)
         for connection in self._table.sweep(now):
-            self._refuse(connection, Exchange(connection, NO_HEAD), 408, "the request's head did not come in time")
+            self._refuse(connection, connection.new_request(), 408, "the request's head did not come in time")
             self._table.settle(connection)
         if self.draining and not self._drained:
             self._drained = True
@@ -109,17 +112,11 @@ class SyncWorker(Worker):
 
     def _take_in(self, events: list[tuple[int, int]], now: float) -> None:
         """Read from everything that is ready; complete requests wait in `_ready` for the next phase."""
-        table = self._table
-        connections = table.by_fd
+        connections = self._table.by_fd
         for fd, event in events:
             connection = connections.get(fd)
             if connection is None:
-                if fd in table.listeners:
-                    for new in table.accept(fd, now):
-                        self._taken(new)
-                    self.row.cells[CONNECTIONS] = len(connections)
-                elif fd in self.attention:
-                    self.attend()
+                self._take_in_other(fd, now)
                 continue
             if connection.state is State.READING:
                 connection.take_in(now)
@@ -131,12 +128,20 @@ class SyncWorker(Worker):
                 connection.state = State.CLOSED  # an error while it is not read from
             self._taken(connection)
 
+    def _take_in_other(self, fd: int, now: float) -> None:
+        """A listener, the control channel or a signal."""
+        if fd in self._table.listeners:
+            for connection in self._table.accept(fd, now):
+                self._taken(connection)
+            self.row.cells[CONNECTIONS] = len(self._table.by_fd)
+        elif fd in self.attention:
+            self.attend()
+
     def _taken(self, connection: Connection) -> None:
         queue = connection.queue
         if queue and connection.state is State.READING:
-            head = queue[0].head
-            if head.chunked or head.content_length >= LARGE_BODY:
-                self._run(connection)
+            if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
+                self._run(connection, monotonic())
             else:
                 self._ready.append(connection)
         else:
@@ -146,49 +151,54 @@ class SyncWorker(Worker):
 
     # Running
 
-    def _run(self, connection: Connection) -> None:
-        """Run what a connection has brought."""
+    def _run(self, connection: Connection, now: float) -> float:
+        """Run what a connection has brought, from `now` on; gives the time at which that was done."""
         queue = connection.queue
-        for _ in range(PER_TURN):
-            if not queue or connection.state is not State.READING:
-                break
-            self._serve(connection, queue.popleft())
+        budget = PER_TURN
+        while queue and budget and connection.state is State.READING:
+            budget -= 1
+            now = self._serve(connection, queue.popleft(), now)
         if queue and connection.state is State.READING:
             self._ready.append(connection)
-        else:
+        elif not (connection.watched and connection.state is State.READING):
             self._table.settle(connection)
+        return now
 
-    def _serve(self, connection: Connection, exchange: Exchange) -> None:
-        if exchange.error is not None:
-            if refusal := exchange.refused:
-                self._refusals(
-                    "Refused request from %s: %s %s (%s, %s)",
-                    connection.peer.client or "a unix socket",
-                    refusal.status,
-                    refusal,
-                    refusal.reason,
-                    refusal.rule,
-                )
-                self._refuse(connection, exchange, refusal.status, str(refusal))
-            else:
-                connection.cut()
-            return
-        row = self.row
-        before = monotonic()
-        row.begin(before, exchange.head.line)
-        self._gateway.serve(exchange)
+    def _serve(self, connection: Connection, request: WsgiRequest, before: float) -> float:
+        if request.error is not None:
+            self._refuse_or_drop(connection, request)
+            return monotonic()
+        self.row.begin(before, request.line)
+        self._gateway.serve(request)
         now = monotonic()
-        row.end()
         self._requests += 1
         self._outbox.called(before, now)
         connection.after_request(now)
-        self.served(self._requests)
+        if self.recycle_at:
+            self.served(self._requests)
+        return now
 
-    def _refuse(self, connection: Connection, exchange: Exchange, status: int, text: str) -> None:
+    def _refuse_or_drop(self, connection: Connection, request: WsgiRequest) -> None:
+        """A request that cannot be read to its end never reaches the application."""
+        error = request.error
+        if not isinstance(error, Refusal):
+            connection.cut()  # the client is gone
+            return
+        self._refusals(
+            "Refused request from %s: %s %s (%s, %s)",
+            connection.peer.client or "a unix socket",
+            error.status,
+            error,
+            error.reason,
+            error.rule,
+        )
+        self._refuse(connection, request, error.status, str(error))
+
+    def _refuse(self, connection: Connection, request: WsgiRequest, status: int, text: str) -> None:
         """Answer in place of the application, and close."""
         connection.closing = True
         try:
-            answer(Reply(exchange), status, text)
+            answer(Reply(request), status, text)
         except ClientGoneError:
             connection.cut()
         connection.end(monotonic(), linger=True)

@@ -2,16 +2,15 @@
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_http.codec import ConnectionFactory, Peer
-from unicorn_http.semantics.fields import Fields
 from unicorn_http.workers.connection import Connection, State, Times
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, Poller
+from unicorn_http.wsgi.environ import EnvironFactory
 
 SWEEP = 1.0
 """Seconds between two looks at all deadlines: the coarseness of every timeout of a connection."""
@@ -24,7 +23,6 @@ class ConnectionTable:
 
     Args:
         limit: how many there may be; beyond that the listeners wait (setting worker_connections).
-        fields_for: makes, for a connection, what collects the fields of each of its requests.
         shared: other workers accept from the same listeners.
     """
 
@@ -34,7 +32,7 @@ class ConnectionTable:
         poller: Poller,
         outbox: Outbox,
         make_codec: ConnectionFactory,
-        fields_for: Callable[[Peer], Callable[[], Fields[Any]]],
+        environs: EnvironFactory,
         times: Times,
         limit: int,
         shared: bool,
@@ -46,7 +44,7 @@ class ConnectionTable:
         self._poller = poller
         self._outbox = outbox
         self._make_codec = make_codec
-        self._fields_for = fields_for
+        self._environs = environs
         self._times = times
         self._limit = limit
         self._shared = shared
@@ -146,8 +144,18 @@ class ConnectionTable:
                 host = sock.getsockname()[0]
             assert isinstance(address, tuple)
             peer = Peer(address[0], address[1], host, port)
-        new_fields = self._fields_for(peer)
-        connection = Connection(sock, peer, self._make_codec, new_fields, self._times, self._poller, self._outbox, now)
+        environ = self._environs.for_connection(peer)
+        connection = Connection(
+            sock,
+            peer,
+            self._make_codec,
+            self._environs.names,
+            environ,
+            self._times,
+            self._poller,
+            self._outbox,
+            now,
+        )
         self.by_fd[connection.fd] = connection
         connection.take_in(now)
         return connection

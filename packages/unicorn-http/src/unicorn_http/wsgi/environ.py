@@ -1,56 +1,20 @@
 """The environ dictionary (PEP 3333, "environ Variables")."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, TextIO
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 from urllib.parse import unquote_to_bytes
 
 from unicorn_core.worker.child import SERVER_SOFTWARE
 from unicorn_http.codec import Peer
 from unicorn_http.semantics import grammar
-from unicorn_http.semantics.fields import FieldNames, Fields
-from unicorn_http.semantics.head import RequestHead
+from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.wsgi.file_wrapper import FileWrapper
-
-Environ = dict[str, Any]
+from unicorn_http.wsgi.request import Environ, WsgiRequest, environ_key
 
 
 class ScriptNameError(ValueError):
     """The path of a request does not begin with SCRIPT_NAME: the proxy and the server are configured differently."""
-
-
-def environ_key(name: bytes) -> str:
-    """The key of a field in environ, from its lower-case name."""
-    key = name.decode("latin-1").upper().replace("-", "_")
-    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
-
-
-class EnvironFields(Fields[str]):
-    """Fields as entries of environ, which begins as a copy of the connection's; repeated ones are joined."""
-
-    __slots__ = ("_ordinary", "environ")
-
-    def __init__(self, names: FieldNames[str], connection: Environ) -> None:
-        self.names = names
-        self._ordinary = names.ordinary
-        self.watched = {}
-        self.underscored = []
-        self.environ = connection.copy()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key = self._ordinary[name]
-        if key is None:
-            key = self.notice(name, value)
-        environ = self.environ
-        if key in environ:
-            # RFC 9110 section 5.2, and RFC 6265 section 5.4 for cookies.
-            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + str(value, "latin-1").rstrip(" \t")
-        else:
-            environ[key] = str(value, "latin-1").rstrip(" \t")
-
-    def remove(self, name: bytes) -> None:
-        self.environ.pop(environ_key(name), None)
 
 
 class EnvironFactory:
@@ -72,39 +36,40 @@ class EnvironFactory:
             "SCRIPT_NAME": self._script_name,
         }
 
-    def fields_for(self, peer: Peer) -> Callable[[], EnvironFields]:
-        """Makes the fields of each request of one connection, upon what all of them have in common."""
+    def for_connection(self, peer: Peer) -> Environ:
+        """What all requests of one connection have in common."""
         environ = self._common.copy()
         environ["REMOTE_ADDR"] = peer.client
         environ["SERVER_NAME"] = peer.server
         environ["SERVER_PORT"] = str(peer.server_port)
         if peer.client:
             environ["REMOTE_PORT"] = str(peer.client_port)
-        return partial(EnvironFields, self.names, environ)
+        return environ
 
-    def for_request(self, head: RequestHead) -> Environ:
-        """The environ of one request, without wsgi.input.
+    def complete(self, request: WsgiRequest) -> Environ:
+        """The environ of one request, whose fields are in it already, without wsgi.input.
 
         Raises:
             ScriptNameError: the path lies outside of SCRIPT_NAME.
         """
-        environ: Environ = head.fields.environ
-        target = head.target
+        environ = request.environ
+        target = request.target
         if not target.startswith(b"/"):
             target = _absolute(target, environ)
-        path, _, query = target.partition(b"?")
-        if b"%" in path:
-            path = unquote_to_bytes(path)
-        environ["REQUEST_METHOD"] = head.method
-        environ["RAW_URI"] = str(head.target, "latin-1")
-        environ["PATH_INFO"] = str(path, "latin-1")
-        environ["QUERY_STRING"] = str(query, "latin-1")
-        environ["SERVER_PROTOCOL"] = head.protocol
-        environ["wsgi.url_scheme"] = head.scheme
+        path = str(target, "latin-1")
+        environ["RAW_URI"] = path if target is request.target else str(request.target, "latin-1")
+        path, _, query = path.partition("?")
+        if "%" in path:
+            path = str(unquote_to_bytes(path), "latin-1")
+        environ["REQUEST_METHOD"] = request.method
+        environ["PATH_INFO"] = path
+        environ["QUERY_STRING"] = query
+        environ["SERVER_PROTOCOL"] = request.protocol
+        environ["wsgi.url_scheme"] = request.scheme
         if not environ["SERVER_NAME"]:
             _server_from_host(environ)
-        if self._script_name or head.fields.underscored:
-            self._cut_script_name(environ, head.fields.underscored)
+        if self._script_name or request.underscored:
+            self._cut_script_name(environ, request.underscored)
         return environ
 
     def _cut_script_name(self, environ: Environ, underscored: Sequence[bytes]) -> None:

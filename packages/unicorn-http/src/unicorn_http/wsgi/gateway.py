@@ -1,35 +1,20 @@
 """Calling the application for one request, and what becomes of its errors."""
 
+import contextlib
 import io
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from unicorn_core.observe.access import Access
 from unicorn_core.observe.logs import Logger, printable
-from unicorn_http.semantics.head import RequestHead
 from unicorn_http.semantics.refusal import error_body
-from unicorn_http.wsgi.body import BodyError, BodySource, streaming
-from unicorn_http.wsgi.environ import Environ, EnvironFactory, ScriptNameError
-from unicorn_http.wsgi.reply import Answerable, ClientGoneError, Reply
+from unicorn_http.wsgi.body import BodyError, streaming
+from unicorn_http.wsgi.environ import EnvironFactory, ScriptNameError
+from unicorn_http.wsgi.reply import ClientGoneError, Reply
+from unicorn_http.wsgi.request import Environ, WsgiRequest
 
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-
-
-class Exchange(Answerable, BodySource, Protocol):
-    """One request with its connection, as the gateway needs it."""
-
-    @property
-    def head(self) -> RequestHead: ...
-
-    @property
-    def client(self) -> str:
-        """Its address; empty on a unix socket."""
-        ...
-
-    def whole_body(self) -> bytes | None:
-        """The body, if it has come completely."""
-        ...
 
 
 class WsgiGateway:
@@ -54,15 +39,15 @@ class WsgiGateway:
         self._access = access
         self._sendfile = sendfile
 
-    def serve(self, exchange: Exchange) -> None:
+    def serve(self, request: WsgiRequest) -> None:
         """Answer one request. Raises nothing: every failure has its answer, or ends the connection."""
         began = time.time() if self._access else 0.0
-        reply = Reply(exchange)
-        environ: Environ = {}
+        reply = Reply(request)
+        environ = request.environ
         try:
-            environ = self._environs.for_request(exchange.head)
-            body = exchange.whole_body()
-            environ["wsgi.input"] = streaming(exchange) if body is None else io.BytesIO(body)
+            self._environs.complete(request)
+            body = request.whole_body()
+            environ["wsgi.input"] = streaming(request) if body is None else io.BytesIO(body)
             result = self._application(environ, reply.start_response)
             try:
                 reply.send_result(result, self._sendfile)
@@ -71,35 +56,32 @@ class WsgiGateway:
                 if close is not None:
                     close()
         except BaseException as error:
-            self._failed(exchange, reply, error)
+            self._failed(request, reply, error)
         if reply.problem:
-            self._log.error("%s: %s", _name(exchange.head), reply.problem)
+            self._log.error("%s: %s", _name(request), reply.problem)
         if reply.response and reply.response.dropped:
-            self._log.debug("%s: left out of the response: %s", _name(exchange.head), ", ".join(reply.response.dropped))
+            self._log.debug("%s: left out of the response: %s", _name(request), ", ".join(reply.response.dropped))
         if not reply.complete:
-            exchange.outlet.cut()
+            request.outlet.cut()
         if self._access:
-            self._log.access(self._access(_access(exchange, environ, reply, began)))
+            self._log.access(self._access(_access(request, reply, began)))
 
-    def _failed(self, exchange: Exchange, reply: Reply, error: BaseException) -> None:
+    def _failed(self, request: WsgiRequest, reply: Reply, error: BaseException) -> None:
         """An exception came out of the application or of sending. It costs this request, nothing else."""
-        head = exchange.head
         status = 500
         if isinstance(error, ClientGoneError):
-            self._log.debug("%s: the client is gone", _name(head))
+            self._log.debug("%s: the client is gone", _name(request))
             return
         if isinstance(error, BodyError):
-            self._log.info("%s: reading the body: %s", _name(head), error)
+            self._log.info("%s: reading the body: %s", _name(request), error)
             status = error.status
         elif isinstance(error, ScriptNameError):
-            self._log.error("%s: %s", _name(head), error)
+            self._log.error("%s: %s", _name(request), error)
         else:
-            self._log.exception("Error handling request %s", _name(head))
+            self._log.exception("Error handling request %s", _name(request))
         if not reply.begun and status:
-            try:
+            with contextlib.suppress(ClientGoneError):
                 answer(reply, status)
-            except ClientGoneError:
-                return
 
 
 def answer(reply: Reply, status: int, text: str = "") -> None:
@@ -110,21 +92,22 @@ def answer(reply: Reply, status: int, text: str = "") -> None:
     reply.send_result([body], sendfile=False)
 
 
-def _name(head: RequestHead) -> str:
-    return printable(f"{head.method} {head.target.decode('latin-1')}")
+def _name(request: WsgiRequest) -> str:
+    return printable(f"{request.method} {request.target.decode('latin-1')}")
 
 
-def _access(exchange: Exchange, environ: Environ, reply: Reply, began: float) -> Access:
-    head = exchange.head
-    path, _, query = head.target.decode("latin-1").partition("?")
+def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
+    target = request.target.decode("latin-1")
+    path, _, query = target.partition("?")
+    environ = request.environ
     return Access(
-        client=exchange.client,
+        client=request.outlet.client,
         user=environ.get("REMOTE_USER", ""),
-        method=head.method,
-        target=head.target.decode("latin-1"),
+        method=request.method,
+        target=target,
         path=path,
         query=query,
-        protocol=head.protocol,
+        protocol=request.protocol,
         status=reply.status,
         began=began,
         took=max(0.0, time.time() - began),

@@ -2,42 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Protocol
 
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.wsgi.file_wrapper import FileWrapper
+from unicorn_http.wsgi.request import WsgiRequest
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
-
-
-class Outlet(Protocol):
-    """Where the bytes of responses go: a connection."""
-
-    def send(self, *parts: bytes) -> None:
-        """Write now, in order, waiting for the client; ClientGoneError if it does not read or is gone."""
-        ...
-
-    def finish(self, head: bytes, body: bytes) -> None:
-        """Write the last bytes of a response; they may wait until the end of the turn."""
-        ...
-
-    def send_file(self, descriptor: int, offset: int, count: int) -> int:
-        """Write `count` bytes of a file without reading them; how many were there."""
-        ...
-
-    def cut(self) -> None:
-        """End the connection so that the client can tell that the response is not complete."""
-
-
-class Answerable(Protocol):
-    """A request that can be answered."""
-
-    @property
-    def outlet(self) -> Outlet: ...
-
-    def frame(self, response: ResponseHead, length: int | None) -> bytes:
-        """Decide how the response to it is framed; gives the bytes of the head. `length`: of the body, if known."""
-        ...
 
 
 class ClientGoneError(Exception):
@@ -64,8 +34,9 @@ class Reply:
     fields: Iterable[tuple[str, str]] = ()
     _left = -1  # bytes that the length still allows; -1: it is not known
 
-    def __init__(self, request: Answerable) -> None:
+    def __init__(self, request: WsgiRequest) -> None:
         self._request = request
+        self._outlet = request.outlet
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -115,18 +86,18 @@ class Reply:
         if response.bodiless:
             if head:
                 self.complete = True
-                self._request.outlet.finish(head, b"")
+                self._outlet.finish(head, b"")
         elif size == left:  # all of it, as nearly always
             self.sent += size
             self._left = 0
             self.complete = True
-            self._request.outlet.finish(head, data)
+            self._outlet.finish(head, data)
         elif left < 0:
             self.sent += size
             if response.chunked:
-                self._request.outlet.send(b"%b%x\r\n" % (head, size), data, b"\r\n")
+                self._outlet.send(b"%b%x\r\n" % (head, size), data, b"\r\n")
             else:
-                self._request.outlet.send(head, data)
+                self._outlet.send(head, data)
         else:
             self._block_within(head, data)
 
@@ -139,7 +110,7 @@ class Reply:
         self._left = left - len(data)
         self.sent += len(data)
         if head or data:
-            self._request.outlet.send(head, data)
+            self._outlet.send(head, data)
         self.complete = self._left == 0
 
     def _begin(self, length: int | None) -> bytes:
@@ -151,13 +122,15 @@ class Reply:
             length = response.content_length
         if length is not None:
             self._left = length
-        head = self._request.frame(response, length)
+        request = self._request
+        request.answering = True
+        head = self._outlet.frame(request, response, length)
         self.begun = True
         return head
 
     def _end(self) -> None:
         """The application has nothing more."""
-        outlet = self._request.outlet
+        outlet = self._outlet
         head = b"" if self.begun else self._begin(0)
         response = self.response
         assert response is not None
@@ -178,7 +151,7 @@ class Reply:
         if span is None or self.begun:
             return False
         descriptor, offset, count = span
-        outlet = self._request.outlet
+        outlet = self._outlet
         head = self._begin(count)
         assert self.response is not None
         if self.response.bodiless:

@@ -1,0 +1,119 @@
+"""One request on its way from the codec to the gateway."""
+
+from typing import Any
+
+from unicorn_http.semantics.fields import SINGLE, FieldNames
+from unicorn_http.semantics.refusal import CodecError, Refusal
+
+
+class Request:
+    """Made empty by the sink, filled by the codec, read by the gateway.
+
+    It is one object, because a request passes through it thousands of times a second. A subclass stores the fields in
+    the form that its gateway wants.
+
+    Attributes:
+        line: the request line as received.
+        method, protocol: as text ("GET", "HTTP/1.1").
+        target: as received.
+        chunked, content_length: the body's framing; neither: no body.
+        keep_alive: the client wants the connection to persist.
+        scheme: http or https, as the peer's connection or a believed proxy says.
+        expects_continue: the client waits for "100 Continue" before it sends the body.
+        names: the worker's cache of field names.
+        watched: values of the fields that the server looks at, by lower-case name.
+        underscored: lower-case names with an underscore that came.
+        pieces: of the body, as far as it came and was not read.
+        complete: the body has come completely.
+        error: why it never will.
+    """
+
+    line = b"-"
+    method = "-"
+    target = b"-"
+    protocol = "HTTP/1.1"
+    chunked = False
+    content_length = 0
+    keep_alive = True
+    scheme = "http"
+    expects_continue = False
+    underscored: tuple[bytes, ...] = ()
+    complete = False
+    error: CodecError | None = None
+
+    def __init__(self, names: FieldNames[Any]) -> None:
+        self.names = names
+        self.watched: dict[bytes, bytes] = {}
+        self.pieces: list[bytes] = []
+
+    @property
+    def has_body(self) -> bool:
+        return self.chunked or self.content_length > 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The next field. Blanks behind the value are removed here, since not every parser does.
+
+        Raises:
+            Refusal: the name is malformed, or a field is repeated that must not be.
+        """
+        raise NotImplementedError
+
+    def take_lines(self, lines: list[str]) -> None:
+        """All fields at once, as latin-1 text: lines of which only the names are not yet checked.
+
+        Raises:
+            ValueError, Refusal: as `on_header`.
+        """
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise ValueError("a field line has no colon")
+            self.on_header(name.encode("latin-1"), value.lstrip(" \t").encode("latin-1"))
+
+    def remove(self, name: bytes) -> None:
+        """Forget a field, by its lower-case name."""
+        raise NotImplementedError
+
+    def host(self) -> Any:
+        """The value of Host in the gateway's form, two values joined by a comma; None without one."""
+        raise NotImplementedError
+
+    def notice(self, name: bytes, value: bytes) -> Any:
+        """For a name that is not ordinary: see whether the server looks at it; gives the gateway's key."""
+        known = self.names.watched.get(name)
+        if known is None:
+            known = self.names.learn(name)
+            if b"_" in name:
+                self.underscored += (known[0],)
+                return known[1]
+            if not self.names.is_watched(known[0]):
+                return known[1]
+        lower, key = known
+        if lower not in self.watched:
+            self.watched[lower] = value.strip(b" \t")
+        elif lower in SINGLE:
+            raise Refusal(400, "repeated-field", f"{lower.decode()} is repeated", "RFC 9110 section 5.3")
+        else:
+            self.watched[lower] += b"," + value.strip(b" \t")
+        return key
+
+
+class ListRequest(Request):
+    """Fields as pairs of lower-case name and value, in the order received (the form of ASGI)."""
+
+    def __init__(self, names: FieldNames[bytes]) -> None:
+        super().__init__(names)
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = self.names.ordinary[name]
+        if key is None:
+            key = self.notice(name, value)
+        self.fields.append((key, value.rstrip(b" \t")))
+
+    def remove(self, name: bytes) -> None:
+        self.fields = [pair for pair in self.fields if pair[0] != name]
+
+    def host(self) -> bytes | None:
+        values = [value for name, value in self.fields if name == b"host"]
+        return b",".join(values) if values else None

@@ -1,0 +1,128 @@
+"""A request in WSGI's form: its fields are entries of environ from the beginning."""
+
+from typing import Any, Protocol
+
+from unicorn_http.semantics.fields import FieldNames
+from unicorn_http.semantics.request import Request
+from unicorn_http.semantics.response import ResponseHead
+from unicorn_http.wsgi.body import BodyError
+
+Environ = dict[str, Any]
+
+
+class Outlet(Protocol):
+    """The connection of a request, as the gateway sees it."""
+
+    @property
+    def client(self) -> str:
+        """The client's address; empty on a unix socket."""
+        ...
+
+    def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
+        """Decide how the response is framed; gives the bytes of its head. `length`: of the body, where it is known."""
+        ...
+
+    def send(self, *parts: bytes) -> None:
+        """Write now, in order, waiting for the client; ClientGoneError if it does not read or is gone."""
+        ...
+
+    def finish(self, head: bytes, body: bytes) -> None:
+        """Write the last bytes of a response; they may wait until the end of the turn."""
+        ...
+
+    def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """Write `count` bytes of a file without reading them; how many were there."""
+        ...
+
+    def read_more(self, expects_continue: bool) -> None:
+        """Wait for more of the body, asking for it first with "100 Continue" if the client expects that.
+
+        Raises:
+            BodyError: nothing came in time.
+        """
+        ...
+
+    def cut(self) -> None:
+        """End the connection so that the client can tell that the response is not complete."""
+
+
+class WsgiRequest(Request):
+    """One request on a connection.
+
+    Attributes:
+        environ: begins as a copy of what all requests of the connection have in common.
+        answering: the response has begun.
+    """
+
+    answering = False
+    _continued = False
+
+    def __init__(self, names: FieldNames[str], connection: Environ, outlet: Outlet) -> None:
+        self.names = names
+        self.watched = {}
+        self.pieces = []
+        self.environ = connection.copy()
+        self.outlet = outlet
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = self.names.ordinary[name]
+        if key is None:
+            key = self.notice(name, value)
+        self._store(key, str(value, "latin-1").rstrip(" \t"))
+
+    def take_lines(self, lines: list[str]) -> None:
+        environ = self.environ
+        ordinary = self.names.ordinary_text
+        for line in lines:
+            # Nearly all have one blank here. Else the name comes out wrong, is refused, and the head read by the scan.
+            name, _, value = line.partition(": ")
+            value = value.strip(" \t")
+            key = ordinary[name]
+            if key is None:
+                key = self.notice(name.encode("latin-1"), value.encode("latin-1"))
+            if key in environ:
+                self._store(key, value)
+            else:
+                environ[key] = value
+
+    def remove(self, name: bytes) -> None:
+        self.environ.pop(environ_key(name), None)
+
+    def host(self) -> str | None:
+        return self.environ.get("HTTP_HOST")
+
+    def whole_body(self) -> bytes | None:
+        """The body, if it has come completely."""
+        if not self.complete:
+            return None
+        pieces = self.pieces
+        if not pieces:
+            return b""
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def next_piece(self) -> bytes:
+        """See unicorn_http.wsgi.body.BodySource."""
+        while not self.pieces:
+            if self.complete:
+                return b""
+            if self.error:
+                raise BodyError.of(self.error)
+            awaited = self.expects_continue and not self._continued and not self.answering
+            self._continued = True
+            self.outlet.read_more(awaited)
+        piece = b"".join(self.pieces)
+        self.pieces.clear()
+        return piece
+
+    def _store(self, key: str, value: str) -> None:
+        """Repeated fields are joined: RFC 9110 section 5.2, and RFC 6265 section 5.4 for cookies."""
+        environ = self.environ
+        if key in environ:
+            value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
+        environ[key] = value
+
+
+def environ_key(name: bytes) -> str:
+    """The key of a field in environ, from its lower-case name."""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
