@@ -2,18 +2,20 @@
 
 from unicorn_http.semantics.request import Request
 
-_HARMLESS = bytes(set(range(0x20, 0x7F)) | set(range(0x80, 0x100)) | {0x09})
+_HARMLESS = bytes([0x09, *range(0x20, 0x7F)])
 
 
-def split_fields(block: bytes, request: Request) -> None:
+def split_fields(block: bytes, request: Request) -> int:
     """See unicorn_http.semantics.head.SplitFields.
 
     The grammar is kept by one look at all bytes: but for the line ends, and one of each a line, nothing in the block
-    may be a control character. Names are checked by the request, once each.
+    may be a control character. Names are checked by the request, once each. Bytes beyond ASCII are rare enough to leave
+    them to the scan: without them, blanks are the only white space there is.
     """
     lines = str(block, "latin-1").split("\r\n")
-    if len(block.translate(None, _HARMLESS)) != 2 * len(lines) - 2:
-        raise ValueError("a control character")
+    if not block.isascii() or len(block.translate(None, _HARMLESS)) != 2 * len(lines) - 2:
+        raise ValueError("a control character, or one beyond ASCII")
     # The line end of the last field and the empty line leave two empty strings behind.
     del lines[-2:]
     request.take_lines(lines)
+    return len(lines)

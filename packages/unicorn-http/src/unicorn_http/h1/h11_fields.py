@@ -8,13 +8,14 @@ from unicorn_http.semantics.request import Request
 _REQUEST_LINE = b"GET / HTTP/1.0\r\n"
 
 
-def split_fields(block: bytes, request: Request) -> None:
+def split_fields(block: bytes, request: Request) -> int:
     """See unicorn_http.semantics.head.SplitFields.
 
     h11 takes bare LF, folded values and control characters, so the grammar is checked before it.
     """
-    for line in block.removesuffix(b"\r\n\r\n").removesuffix(b"\r\n").split(b"\r\n"):
-        if line and grammar.FIELD_LINE.fullmatch(line) is None:
+    lines = block.split(b"\r\n")[:-2]
+    for line in lines:
+        if grammar.FIELD_LINE.fullmatch(line) is None:
             raise ValueError("malformed field line")
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(block) + 64)
     try:
@@ -26,3 +27,4 @@ def split_fields(block: bytes, request: Request) -> None:
         raise ValueError("no complete head")
     for name, value in event.headers.raw_items():
         request.on_header(name, value)
+    return len(lines)

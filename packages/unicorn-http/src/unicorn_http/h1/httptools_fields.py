@@ -7,7 +7,7 @@ from unicorn_http.semantics.request import Request
 _REQUEST_LINE = b"GET / HTTP/1.1\r\n"
 
 
-def split_fields(block: bytes, request: Request) -> None:
+def split_fields(block: bytes, request: Request) -> int:
     """See unicorn_http.semantics.head.SplitFields.
 
     The request line was read before, by our own rules: llhttp gets one that it likes. A parser lives for one head, for
@@ -19,3 +19,4 @@ def split_fields(block: bytes, request: Request) -> None:
         pass
     except httptools.HttpParserError as error:
         raise ValueError(str(error)) from None
+    return block.count(b"\n") - 1

@@ -1,4 +1,4 @@
-"""Grammar of RFC 9110, RFC 9112 and RFC 3986, named as there, as patterns over bytes."""
+"""Grammar of RFC 9110, RFC 9112 and RFC 3986, named as there: over bytes, but over text for the parts of a target."""
 
 import re
 
@@ -11,10 +11,10 @@ FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x21-\x7e\x80-
 REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]")
 """RFC 9112 section 3, with single spaces."""
 
-ORIGIN_FORM = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+ORIGIN_FORM = re.compile(r"/[\x21\x22\x24-\x7e]*")
 """RFC 9112 section 3.2.1; a fragment (#) never belongs to a request target."""
 
-ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@\x00-\x20\x7f-\xff]+)((?:[/?][\x21\x22\x24-\x7e]*)?)")
+ABSOLUTE_FORM = re.compile(r"(?i:https?)://([^/?#@\x00-\x20\x7f-\xff]+)((?:[/?][\x21\x22\x24-\x7e]*)?)")
 """RFC 9112 section 3.2.2, of the schemes that an HTTP server can serve; no user information."""
 
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[!$&'()*+;=\-._~0-9A-Za-z%]*)(?::[0-9]{0,5})?")

@@ -1,19 +1,19 @@
 """Reading a request's head: the rules of one connection, applied to what a parser splits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from unicorn_http.semantics.forwarded import SchemeFields
 from unicorn_http.semantics.framing import body_length
 from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.refusal import Refusal
 from unicorn_http.semantics.request import Request
-from unicorn_http.semantics.request_line import METHODS, ORIGIN_FORM, check_line_length, read_request_line
+from unicorn_http.semantics.request_line import METHODS, check_line_length, read_request_line
 from unicorn_http.semantics.scan import HeadScan, field_too_large, split_fields, too_many_fields
 
-SplitFields = Callable[[bytes, Request], None]
-"""A parser: splits a block of field lines (with the empty line that ends it) and gives them to the request.
+SplitFields = Callable[[bytes, Request], int]
+"""A parser: splits a block of field lines (with the empty line that ends it), gives them to the request, and tells how
+many they were.
 
 Raises ValueError for what it cannot split.
 """
@@ -42,12 +42,13 @@ class UnderscorePolicy:
             request.remove(name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeadPolicy:
     """What one connection's heads are read by.
 
     Attributes:
         scheme: the fields by which the peer, a believed proxy, names its client's scheme; None for other peers.
+        harmless: bytes of a head that is so small that only the number of its fields can exceed a limit.
     """
 
     limits: Limits
@@ -55,10 +56,11 @@ class HeadPolicy:
     scheme: SchemeFields | None
     permit_unconventional_method: bool
 
-    @cached_property
-    def harmless(self) -> int:
-        """Bytes of a head that is so small that only the number of its fields can exceed a limit."""
-        return min(self.limits.line, self.limits.field, self.limits.head)
+    harmless: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        object.__setattr__(self, "harmless", min(limits.line, limits.field, limits.head))
 
     def scan(self) -> HeadScan:
         """A strict reading of a head, for one that comes in pieces or that a parser refuses."""
@@ -80,24 +82,28 @@ class HeadPolicy:
             request = new_request()
             end = raw.find(b"\r\n")
             request.line = line = raw[:end]
-            parts = line.split(b" ")
-            # Most requests: a well-known method, a path, HTTP/1.1, and a head so small that no limit can be reached.
+            parts = str(line, "latin-1").split(" ")
+            # Most requests: a well-known method, a path, HTTP/1.1, and a head so small that only the number of fields
+            # can exceed a limit.
             if (
                 len(parts) == 3
-                and parts[2] == b"HTTP/1.1"
-                and (method := METHODS.get(parts[0]))
-                and ORIGIN_FORM(parts[1])
+                and parts[2] == "HTTP/1.1"
+                and parts[0] in METHODS
+                and (target := parts[1]).startswith("/")
+                and target.isascii()
+                and target.isprintable()
+                and "#" not in target
                 and len(raw) <= self.harmless
-                and raw.count(b"\n") - 2 <= limits.fields
             ):
-                request.method, request.target = method, parts[1]
+                request.method, request.target = parts[0], target
             else:
                 check_line_length(line, limits)
                 request.method, request.target, request.protocol = read_request_line(
                     line, self.permit_unconventional_method
                 )
                 self._check_sizes(raw, end)
-            split(raw[end + 2 :], request)
+            if split(raw[end + 2 :], request) > limits.fields:
+                raise too_many_fields(limits)
             if request.underscored:
                 self.underscores.apply(request)
             # Most requests again: there is nothing but a known Host to look at.
@@ -114,8 +120,6 @@ class HeadPolicy:
 
     def _check_sizes(self, raw: bytes, end: int) -> None:
         limits = self.limits
-        if raw.count(b"\n") - 2 > limits.fields:
-            raise too_many_fields(limits)
         if len(raw) > limits.head or max(map(len, raw[end + 2 :].split(b"\r\n"))) > limits.field:
             raise field_too_large(limits)
 

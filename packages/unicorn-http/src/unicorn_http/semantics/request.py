@@ -14,8 +14,7 @@ class Request:
 
     Attributes:
         line: the request line as received.
-        method, protocol: as text ("GET", "HTTP/1.1").
-        target: as received.
+        method, target, protocol: its parts ("GET", "/path?query", "HTTP/1.1"), ASCII.
         chunked, content_length: the body's framing; neither: no body.
         keep_alive: the client wants the connection to persist.
         scheme: http or https, as the peer's connection or a believed proxy says.
@@ -28,23 +27,40 @@ class Request:
         error: why it never will.
     """
 
-    line = b"-"
-    method = "-"
-    target = b"-"
-    protocol = "HTTP/1.1"
-    chunked = False
-    content_length = 0
-    keep_alive = True
-    scheme = "http"
-    expects_continue = False
-    underscored: tuple[bytes, ...] = ()
-    complete = False
-    error: CodecError | None = None
+    # Slots that are all set at once: attributes that stand now in the class, now in the instance, are slow to look up.
+    __slots__ = (
+        "chunked",
+        "complete",
+        "content_length",
+        "error",
+        "expects_continue",
+        "keep_alive",
+        "line",
+        "method",
+        "names",
+        "pieces",
+        "protocol",
+        "scheme",
+        "target",
+        "underscored",
+        "watched",
+    )
 
     def __init__(self, names: FieldNames[Any]) -> None:
         self.names = names
+        self.line = b"-"
+        self.method = self.target = "-"
+        self.protocol = "HTTP/1.1"
+        self.chunked = False
+        self.content_length = 0
+        self.keep_alive = True
+        self.scheme = "http"
+        self.expects_continue = False
         self.watched: dict[bytes, bytes] = {}
+        self.underscored: tuple[bytes, ...] = ()
         self.pieces: list[bytes] = []
+        self.complete = False
+        self.error: CodecError | None = None
 
     @property
     def has_body(self) -> bool:
@@ -59,7 +75,7 @@ class Request:
         raise NotImplementedError
 
     def take_lines(self, lines: list[str]) -> None:
-        """All fields at once, as latin-1 text: lines of which only the names are not yet checked.
+        """All fields at once: lines of ASCII text without control characters, of which the names are not yet checked.
 
         Raises:
             ValueError, Refusal: as `on_header`.
@@ -100,6 +116,8 @@ class Request:
 
 class ListRequest(Request):
     """Fields as pairs of lower-case name and value, in the order received (the form of ASGI)."""
+
+    __slots__ = ("fields",)
 
     def __init__(self, names: FieldNames[bytes]) -> None:
         super().__init__(names)

@@ -7,13 +7,25 @@ from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.refusal import Refusal
 
 _RULE = "RFC 9112 section 3"
-_VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
-METHODS = {
-    method.encode(): method
-    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT")
-}
-_CONVENTIONAL = re.compile(rb"[A-Z0-9$\-_.]{3,20}")
-ORIGIN_FORM = grammar.ORIGIN_FORM.fullmatch
+METHODS = frozenset(
+    (
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "OPTIONS",
+        "PATCH",
+        "TRACE",
+        "PROPFIND",
+        "REPORT",
+        "MKCOL",
+        "LOCK",
+        "UNLOCK",
+    )
+)
+_VERSIONS = ("HTTP/1.1", "HTTP/1.0")
+_CONVENTIONAL = re.compile(r"[A-Z0-9$\-_.]{3,20}")
 
 
 def check_line_length(line: bytes, limits: Limits) -> None:
@@ -24,46 +36,31 @@ def check_line_length(line: bytes, limits: Limits) -> None:
         raise Refusal(414, "line-too-long", f"the request line is longer than {limits.line} bytes", _RULE)
 
 
-def read_request_line(line: bytes, permit_unconventional: bool) -> tuple[str, bytes, str]:
+def read_request_line(line: bytes, permit_unconventional: bool) -> tuple[str, str, str]:
     """Method, target and protocol version.
 
     Raises:
         Refusal: malformed, an unknown version, or a method that is not conventional (unless permitted).
     """
-    parts = line.split(b" ")
-    if len(parts) != 3:
-        raise _malformed()
-    method_bytes, target, version_bytes = parts
-    version = _VERSIONS.get(version_bytes)
-    method = METHODS.get(method_bytes)
-    if version is None or method is None:
-        method, version = _unusual(line, method_bytes, version, permit_unconventional)
-    if not ORIGIN_FORM(target):
+    if grammar.REQUEST_LINE.fullmatch(line) is None:
+        raise Refusal(400, "request-line", "the request line is malformed", _RULE)
+    method, target, version = line.decode("ascii").split(" ")
+    if version not in _VERSIONS:
+        raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
+    if method not in METHODS and not permit_unconventional and _CONVENTIONAL.fullmatch(method) is None:
+        raise Refusal(
+            400, "method", "the method is unconventional (permit_unconventional_http_method)", "RFC 9110 section 9.1"
+        )
+    if grammar.ORIGIN_FORM.fullmatch(target) is None:
         _check_other_form(method, target)
     return method, target, version
 
 
-def _unusual(line: bytes, method: bytes, version: str | None, permit_unconventional: bool) -> tuple[str, str]:
-    if grammar.REQUEST_LINE.fullmatch(line) is None:
-        raise _malformed()
-    if version is None:
-        raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
-    if not permit_unconventional and _CONVENTIONAL.fullmatch(method) is None:
-        raise Refusal(
-            400, "method", "the method is unconventional (permit_unconventional_http_method)", "RFC 9110 section 9.1"
-        )
-    return method.decode("ascii"), version
-
-
-def _check_other_form(method: str, target: bytes) -> None:
+def _check_other_form(method: str, target: str) -> None:
     if method == "CONNECT":
         raise Refusal(501, "connect", "CONNECT is not served", "RFC 9110 section 9.3.6")
-    if target == b"*" and method == "OPTIONS":
+    if target == "*" and method == "OPTIONS":
         return
     found = grammar.ABSOLUTE_FORM.fullmatch(target)
-    if found is None or grammar.HOST.fullmatch(found[1]) is None:
+    if found is None or grammar.HOST.fullmatch(found[1].encode("ascii")) is None:
         raise Refusal(400, "target", "the request target is malformed", "RFC 9112 section 3.2")
-
-
-def _malformed() -> Refusal:
-    return Refusal(400, "request-line", "the request line is malformed", _RULE)

@@ -27,21 +27,43 @@ class InvalidResponseError(ValueError):
     """The application's head cannot be sent as it is."""
 
 
-class _Names(dict[str, str]):
-    """Field name -> its lower-case form where the server looks at it, else ""; a bounded cache of checked names."""
+class _LengthLine(str):
+    """The line of a Content-Length, with the number in it."""
 
-    LARGEST = 2048
+    length: int
 
-    def __missing__(self, name: str) -> str:
+
+class _Lines(dict[tuple[str, str], str]):
+    """Field -> its line; "" for one that is the server's to say. A bounded cache of what was checked.
+
+    Most responses of an application have the same few fields, so that checking and formatting them is most of the work.
+    """
+
+    LARGEST = 4096
+    LONGEST = 256
+
+    def __missing__(self, field: tuple[str, str]) -> str:
+        name, value = field
         if not isinstance(name, str):
             raise InvalidResponseError(f"a header name must be a string, not {type(name).__name__}")
         if _NAME.fullmatch(name) is None:
             raise InvalidResponseError(f"header name {name!r} is not allowed")
+        if not isinstance(value, str):
+            raise InvalidResponseError(f"the value of header {name!r} must be a string, not {type(value).__name__}")
+        if _VALUE.fullmatch(value) is None:
+            raise InvalidResponseError(
+                f"the value of header {name!r} has a control or non-latin-1 character: {value!r}"
+            )
         lower = name.lower()
-        special = lower if lower in DROPPED or lower == "content-length" else ""
-        if len(self) < self.LARGEST:
-            self[name] = special
-        return special
+        line = "" if lower in DROPPED else f"{name}: {value}\r\n"
+        if lower == "content-length":
+            if not (value.isascii() and value.isdecimal() and len(value) < 19):
+                raise InvalidResponseError(f"Content-Length {value!r} is not a number")
+            line = _LengthLine(line)
+            line.length = int(value)
+        if len(self) < self.LARGEST and len(line) < self.LONGEST:
+            self[field] = line
+        return line
 
 
 class _Statuses(dict[str, tuple[int, str, bool]]):
@@ -80,46 +102,36 @@ class ResponseHead:
         persistent: the connection serves further requests after this response.
     """
 
-    content_length: int | None = None
-    dropped: tuple[str, ...] = ()
-    bodiless = False
-    chunked = False
-    persistent = False
+    __slots__ = (
+        "bodiless",
+        "chunked",
+        "code",
+        "content_length",
+        "dropped",
+        "forbids_body",
+        "persistent",
+        "text",
+    )
 
     def __init__(self, status: str, fields: Iterable[tuple[str, str]]) -> None:
         """InvalidResponseError: something that must not be sent (RFC 9110 section 5.5, PEP 3333)."""
         self.code, text, self.forbids_body = _STATUSES[status]
-        for name, value in fields:
-            special = _NAMES[name]
-            if special and not self._admits(special, value):
-                continue
-            if type(value) is not str or not (value.isascii() and value.isprintable()):
-                _check_value(name, value)
-            text += f"{name}: {value}\r\n"
+        self.content_length: int | None = None
+        self.dropped: tuple[str, ...] = ()
+        self.bodiless = self.chunked = self.persistent = False
+        for field in fields:
+            line = _LINES[field]
+            if type(line) is _LengthLine:
+                if self.content_length is not None:
+                    raise InvalidResponseError("Content-Length is declared twice")
+                self.content_length = line.length
+                if self.code == 204:
+                    continue  # RFC 9110 section 8.6
+            elif not line:
+                self.dropped += (field[0].lower(),)
+            text += line
         self.text = text
 
-    def _admits(self, name: str, value: object) -> bool:
-        """Look at a field that concerns the server; whether it is sent."""
-        if name != "content-length":
-            self.dropped += (name,)
-            return False
-        if not (isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19):
-            raise InvalidResponseError(f"Content-Length {value!r} is not a number")
-        if self.content_length is not None:
-            raise InvalidResponseError("Content-Length is declared twice")
-        self.content_length = int(value)
-        return self.code != 204  # RFC 9110 section 8.6
 
-
-def _check_value(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise InvalidResponseError(f"the value of header {name!r} must be a string, not {type(value).__name__}")
-    # str.isprintable() is false for some characters that are allowed, such as the tab and the no-break space.
-    if _VALUE.fullmatch(value) is None:
-        raise InvalidResponseError(
-            f"value of header {name!r} contains a control character or is not latin-1: {value!r}"
-        )
-
-
-_NAMES = _Names()
+_LINES = _Lines()
 _STATUSES = _Statuses()

@@ -69,15 +69,15 @@ class HeadScan:
             raise Refusal(400, "field-line", "a header field is malformed", "RFC 9112 section 5")
 
 
-def split_fields(block: bytes, request: Request) -> None:
+def split_fields(block: bytes, request: Request) -> int:
     """Split field lines by the grammar alone; a unicorn_http.semantics.head.SplitFields."""
-    for line in block.removesuffix(b"\r\n\r\n").removesuffix(b"\r\n").split(b"\r\n"):
-        if not line:
-            continue
+    lines = block.split(b"\r\n")[:-2]
+    for line in lines:
         found = grammar.FIELD_LINE.fullmatch(line)
         if found is None:
             raise ValueError("malformed field line")
         request.on_header(found[1], found[2])
+    return len(lines)
 
 
 def too_many_fields(limits: Limits) -> Refusal:

@@ -194,17 +194,16 @@ class Connection:
         return WsgiRequest(self._names, self._environ, self)
 
     def on_request(self, request: Request) -> None:
-        assert isinstance(request, WsgiRequest)
-        self._unfinished = request
-        self.queue.append(request)
+        # It is what `new_request` made.
+        self._unfinished = request  # type: ignore[assignment]
+        self.queue.append(request)  # type: ignore[arg-type]
 
     def on_body(self, data: bytes) -> None:
         assert self._unfinished is not None
         self._unfinished.pieces.append(data)
 
     def on_end(self) -> None:
-        assert self._unfinished is not None
-        self._unfinished.complete = True
+        self._unfinished.complete = True  # type: ignore[union-attr]
         self._unfinished = None
 
     def on_abort(self, error: CodecError) -> None:

@@ -24,7 +24,15 @@ class EnvironFactory:
         """`also_watched`: see unicorn_http.semantics.fields.FieldNames."""
         self.names = FieldNames(environ_key, also_watched)
         self._script_name = os.environ.get("SCRIPT_NAME", "")
+        # The empty ones are set for each request. They stand here so that the copy is large enough from the beginning.
         self._common: Environ = {
+            "REQUEST_METHOD": "",
+            "RAW_URI": "",
+            "PATH_INFO": "",
+            "QUERY_STRING": "",
+            "SERVER_PROTOCOL": "",
+            "wsgi.url_scheme": "",
+            "wsgi.input": None,
             "wsgi.version": (1, 0),
             "wsgi.errors": errors,
             "wsgi.multithread": multithread,
@@ -54,14 +62,13 @@ class EnvironFactory:
         """
         environ = request.environ
         target = request.target
-        if not target.startswith(b"/"):
+        if not target.startswith("/"):
             target = _absolute(target, environ)
-        path = str(target, "latin-1")
-        environ["RAW_URI"] = path if target is request.target else str(request.target, "latin-1")
-        path, _, query = path.partition("?")
+        path, _, query = target.partition("?")
         if "%" in path:
             path = str(unquote_to_bytes(path), "latin-1")
         environ["REQUEST_METHOD"] = request.method
+        environ["RAW_URI"] = request.target
         environ["PATH_INFO"] = path
         environ["QUERY_STRING"] = query
         environ["SERVER_PROTOCOL"] = request.protocol
@@ -86,13 +93,13 @@ class EnvironFactory:
             environ["PATH_INFO"] = path[len(prefix) :]
 
 
-def _absolute(target: bytes, environ: Environ) -> bytes:
+def _absolute(target: str, environ: Environ) -> str:
     """The path of an absolute-form target, whose authority replaces Host (RFC 9112 section 3.2.2)."""
     found = grammar.ABSOLUTE_FORM.fullmatch(target)
     if found is None:
         return target
-    environ["HTTP_HOST"] = str(found[1], "latin-1")
-    return found[2] if found[2].startswith(b"/") else b"/" + found[2]
+    environ["HTTP_HOST"] = found[1]
+    return found[2] if found[2].startswith("/") else "/" + found[2]
 
 
 def _server_from_host(environ: Environ) -> None:

@@ -93,11 +93,11 @@ def answer(reply: Reply, status: int, text: str = "") -> None:
 
 
 def _name(request: WsgiRequest) -> str:
-    return printable(f"{request.method} {request.target.decode('latin-1')}")
+    return printable(f"{request.method} {request.target}")
 
 
 def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
-    target = request.target.decode("latin-1")
+    target = request.target
     path, _, query = target.partition("?")
     environ = request.environ
     return Access(

@@ -25,18 +25,29 @@ class Reply:
         problem: what the application did wrong with the length it declared; empty if nothing.
     """
 
-    response: ResponseHead | None = None
-    begun = False
-    complete = False
-    sent = 0
-    problem = ""
-    status = ""
-    fields: Iterable[tuple[str, str]] = ()
-    _left = -1  # bytes that the length still allows; -1: it is not known
+    __slots__ = (
+        "_left",
+        "_outlet",
+        "_request",
+        "begun",
+        "complete",
+        "fields",
+        "problem",
+        "response",
+        "sent",
+        "status",
+    )
 
     def __init__(self, request: WsgiRequest) -> None:
         self._request = request
         self._outlet = request.outlet
+        self._left = -1  # bytes that the length still allows; -1: it is not known
+        self.response: ResponseHead | None = None
+        self.status = ""
+        self.fields: Iterable[tuple[str, str]] = ()
+        self.begun = self.complete = False
+        self.sent = 0
+        self.problem = ""
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -76,23 +87,22 @@ class Reply:
         """Send one block. `length`: of the whole body, where this is known to be all of it."""
         if not isinstance(data, bytes):
             raise TypeError(f"a WSGI application's blocks must be bytes, not {type(data).__name__}")
-        if not data:
+        size = len(data)
+        if not size:
             return
         head = b"" if self.begun else self._begin(length)
-        size = len(data)
-        left = self._left
         response = self.response
         assert response is not None
         if response.bodiless:
             if head:
                 self.complete = True
                 self._outlet.finish(head, b"")
-        elif size == left:  # all of it, as nearly always
+        elif size == self._left:  # all of it, as nearly always
             self.sent += size
             self._left = 0
             self.complete = True
             self._outlet.finish(head, data)
-        elif left < 0:
+        elif self._left < 0:
             self.sent += size
             if response.chunked:
                 self._outlet.send(b"%b%x\r\n" % (head, size), data, b"\r\n")

@@ -54,13 +54,11 @@ class WsgiRequest(Request):
         answering: the response has begun.
     """
 
-    answering = False
-    _continued = False
+    __slots__ = ("_continued", "answering", "environ", "outlet")
 
     def __init__(self, names: FieldNames[str], connection: Environ, outlet: Outlet) -> None:
-        self.names = names
-        self.watched = {}
-        self.pieces = []
+        super().__init__(names)
+        self.answering = self._continued = False
         self.environ = connection.copy()
         self.outlet = outlet
 
@@ -73,17 +71,17 @@ class WsgiRequest(Request):
     def take_lines(self, lines: list[str]) -> None:
         environ = self.environ
         ordinary = self.names.ordinary_text
+        expected = len(environ) + len(lines)
         for line in lines:
             # Nearly all have one blank here. Else the name comes out wrong, is refused, and the head read by the scan.
             name, _, value = line.partition(": ")
-            value = value.strip(" \t")
+            value = value.strip()
             key = ordinary[name]
             if key is None:
                 key = self.notice(name.encode("latin-1"), value.encode("latin-1"))
-            if key in environ:
-                self._store(key, value)
-            else:
-                environ[key] = value
+            environ[key] = value
+        if len(environ) != expected:
+            raise ValueError("a field is repeated: to be joined one by one")
 
     def remove(self, name: bytes) -> None:
         self.environ.pop(environ_key(name), None)
