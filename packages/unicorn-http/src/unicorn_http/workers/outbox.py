@@ -6,7 +6,7 @@ runs the applications, and then sends. That must not delay anybody noticeably: s
 
 import resource
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 LONGEST_HOLD = 0.0005
 """Seconds that an answer is held at most while applications run that are as fast as before."""
@@ -15,6 +15,8 @@ SLOW_CALL = 0.001
 PENALTY_SECONDS = 1.0
 PENALTY_CALLS = 1000
 """After a slow call nothing is held for so long and for so many calls."""
+RARE = 100
+"""A long call without waiting is put down to chance if none of so many calls before it was long, too."""
 LARGEST = 32768
 """Bytes of an answer that may be held."""
 
@@ -26,38 +28,30 @@ class Holder(Protocol):
         """Write what is held, as far as it goes without waiting."""
 
 
-class Usage(NamedTuple):
-    """What a thread has used so far: how often it waited of its own accord, and seconds of CPU time."""
-
-    waits: int
-    cpu: float
-
-
-def thread_usage() -> Usage:
-    """Of the calling thread, where the system tells it (Linux); else of the process."""
-    used = resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF))
-    return Usage(used.ru_nvcsw, used.ru_utime + used.ru_stime)
+def thread_waits() -> int:
+    """How often the calling thread has waited of its own accord (the process, where only that is counted)."""
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nvcsw
 
 
 class Outbox:
     """The answers held in the present turn.
 
     Nothing is held in a turn of one request, and nothing for a while after an application was slow: only the first
-    slow call can delay answers that were held before it.
+    slow call can delay answers that were held before it. A call that was long without having waited need not be slow:
+    another process may have had the CPU, or the garbage collector made a full round. It counts when it is no rarity.
 
     Args:
-        usage: tells whether a call that took long was slow itself, by waiting or computing, or was only kept from the
-            CPU by other processes. Without it every long call counts as slow.
+        waits: how often this thread has waited so far; without it every long call counts as slow.
 
     Attributes:
         open: answers may be held now.
     """
 
-    def __init__(self, usage: Callable[[], Usage] | None = None) -> None:
+    def __init__(self, waits: Callable[[], int] | None = None) -> None:
         self.open = False
-        self._usage = usage
-        self._used_before = Usage(0, 0.0)
-        self._turn_began = 0.0
+        self._waits = waits
+        self._waits_before = 0
+        self._since_long = RARE  # calls since the last long one
         self._held: list[Holder] = []
         self._since = 0.0
         self._closed_until = 0.0
@@ -66,9 +60,8 @@ class Outbox:
     def begin_turn(self, requests: int, now: float) -> None:
         """A turn with so many requests begins."""
         self.open = requests > 1 and not self._closed_calls and now >= self._closed_until
-        self._turn_began = now
-        if self._usage:
-            self._used_before = self._usage()
+        if self._waits:
+            self._waits_before = self._waits()
 
     def hold(self, holder: Holder) -> None:
         """`holder` has put an answer by and will be asked to release it."""
@@ -76,7 +69,8 @@ class Outbox:
 
     def called(self, before: float, now: float) -> None:
         """A request was run from `before` to `now` (seconds, monotonic)."""
-        if now - before > SLOW_CALL and self._was_slow(before):
+        self._since_long += 1
+        if now - before > SLOW_CALL and self._was_slow():
             self._closed_until = now + PENALTY_SECONDS
             self._closed_calls = PENALTY_CALLS
             self.open = False
@@ -89,14 +83,12 @@ class Outbox:
             elif now - self._since > LONGEST_HOLD:
                 self.release()
 
-    def _was_slow(self, before: float) -> bool:
-        """Whether it was the call that took the time, which began at `before`."""
-        if self._usage is None:
+    def _was_slow(self) -> bool:
+        """Whether a long call shows that the application is slow."""
+        if self._waits is None or self._waits() > self._waits_before:
             return True
-        used = self._usage()
-        # The calls before it in this turn can have used no more CPU time than they took.
-        cpu = used.cpu - self._used_before.cpu - (before - self._turn_began)
-        return used.waits > self._used_before.waits or cpu > SLOW_CALL
+        since, self._since_long = self._since_long, 0
+        return since < RARE
 
     def end_turn(self) -> None:
         """The turn is over: nothing waits longer."""

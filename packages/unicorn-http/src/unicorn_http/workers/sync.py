@@ -18,7 +18,7 @@ from unicorn_core.worker.scoreboard import CONNECTIONS
 from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
 from unicorn_http.semantics.refusal import Refusal
 from unicorn_http.workers.connection import LARGE_BODY, Connection, State, Times
-from unicorn_http.workers.outbox import Outbox, thread_usage
+from unicorn_http.workers.outbox import Outbox, thread_waits
 from unicorn_http.workers.poller import READ, WRITE, new_poller
 from unicorn_http.workers.server_fields import ServerFields
 from unicorn_http.workers.table import ConnectionTable
@@ -42,7 +42,7 @@ class SyncWorker(Worker):
         super().__init__(context)
         settings = self.settings
         self._poller = new_poller()
-        self._outbox = Outbox(thread_usage)
+        self._outbox = Outbox(thread_waits)
         shared = settings.workers > 1
         scheme_fields = SchemeFields(settings.secure_scheme_headers)
         self._environs = EnvironFactory(
