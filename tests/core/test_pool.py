@@ -189,10 +189,10 @@ def test_ready_at_the_last_moment_counts() -> None:
     assert driver.advance(0) == []
 
 
-def test_graceful_stop_drains_ready_and_quits_booting_workers() -> None:
+def test_graceful_stop_drains_ready_and_booting_workers() -> None:
     driver = Driver(2)
     driver.ready(1)
-    assert driver.do(driver.pool.stop(driver.clock(), graceful=True)) == [Drain(1), Quit(2)]
+    assert driver.do(driver.pool.stop(driver.clock(), graceful=True)) == [Drain(1), Drain(2)]
     assert driver.exited(2) == []
     assert driver.exited(1) == [Finished()]
 
@@ -279,7 +279,7 @@ def test_a_new_worker_that_dies_after_ready_withdraws_the_reload_too() -> None:
     driver.do(driver.pool.reload(2, LIMITS, driver.clock()))
     driver.ready(3)
     quit_other, rolled_back = driver.exited(3, "was sent SIGSEGV")
-    assert quit_other == Quit(4)
+    assert quit_other == Drain(4)
     assert isinstance(rolled_back, RolledBack)
     assert "SIGSEGV" in rolled_back.failure.message
 
@@ -298,13 +298,13 @@ def test_an_old_worker_that_dies_during_a_reload_is_replaced_by_its_own_generati
     driver.advance(100)
     driver.do(driver.pool.reload(2, LIMITS, driver.clock()))
     assert driver.exited(1) == [Spawn(5, 0, 1)]
-    assert driver.ready(3, 4) == [Quit(5), Drain(2), Reloaded(2)]
+    assert driver.ready(3, 4) == [Drain(5), Drain(2), Reloaded(2)]
 
 
 def test_a_second_reload_replaces_the_first() -> None:
     driver = serving()
     driver.do(driver.pool.reload(1, LIMITS, driver.clock()))
-    assert driver.do(driver.pool.reload(1, LIMITS, driver.clock())) == [Quit(2), Spawn(3, 0, 3)]
+    assert driver.do(driver.pool.reload(1, LIMITS, driver.clock())) == [Drain(2), Spawn(3, 0, 3)]
     assert driver.exited(2) == []
     assert driver.ready(3) == [Drain(1), Reloaded(3)]
 
@@ -328,7 +328,7 @@ def test_a_reload_may_change_the_size() -> None:
 def test_a_failed_reload_that_wanted_more_workers_leaves_the_size_as_it_was() -> None:
     driver = serving(1)
     driver.do(driver.pool.reload(2, LIMITS, driver.clock()))
-    assert driver.boot_failed(2) == [Quit(3), RolledBack(2, BROKEN)]
+    assert driver.boot_failed(2) == [Drain(3), RolledBack(2, BROKEN)]
     driver.exited(3)
     assert driver.advance(60) == []
     assert list(driver.pool.slots) == [0]
@@ -346,13 +346,13 @@ def test_shrinking_during_a_reload_can_complete_it() -> None:
     driver = serving(2)
     driver.do(driver.pool.reload(2, LIMITS, driver.clock()))
     driver.ready(3)
-    assert driver.do(driver.pool.resize(1, driver.clock())) == [Drain(2), Quit(4), Drain(1), Reloaded(2)]
+    assert driver.do(driver.pool.resize(1, driver.clock())) == [Drain(2), Drain(4), Drain(1), Reloaded(2)]
 
 
 def test_stop_during_a_reload_ends_both_generations() -> None:
     driver = serving(1)
     driver.do(driver.pool.reload(1, LIMITS, driver.clock()))
-    assert driver.do(driver.pool.stop(driver.clock(), graceful=True)) == [Drain(1), Quit(2)]
+    assert driver.do(driver.pool.stop(driver.clock(), graceful=True)) == [Drain(1), Drain(2)]
 
 
 def test_a_recycled_worker_serves_until_its_successor_is_ready() -> None:

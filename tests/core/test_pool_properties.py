@@ -46,7 +46,7 @@ class PoolMachine(RuleBasedStateMachine):
                     assert worker not in self.alive
                     self.alive[worker] = "booting"
                 case Drain(worker):
-                    assert self.alive[worker] == "ready"
+                    assert self.alive[worker] in ("booting", "ready")
                     self.alive[worker] = "draining"
                 case Quit(worker):
                     assert self.alive[worker] in ("booting", "ready", "draining")

@@ -1,5 +1,6 @@
 """The command `unicorn`: settings from everywhere, then the arbiter."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -14,8 +15,10 @@ from unicorn_core import application
 from unicorn_core.arbiter.arbiter import Arbiter
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.errors import ExitCode, UnicornError
+from unicorn_core.listen.listener import parse_all
 from unicorn_core.settings import sources
 from unicorn_core.settings.registry import Registry, Settings, Source
+from unicorn_core.worker.child import set_up_for_import
 
 HELP = "Serve the Python application APP with a pool of worker processes."
 
@@ -83,6 +86,7 @@ class SettingsLoader:
     ) -> None:
         self.registry = registry
         self.environ = environ
+        self.folder = os.getcwd()
         self.given = source(registry, "command line", given)
         variable, words = sources.environment_arguments(environ)
         self.variable_app, self.variable_given = _parse(command, variable, words)
@@ -96,6 +100,11 @@ class SettingsLoader:
         Raises:
             UnicornError: a source cannot be read, or a value is not allowed.
         """
+        # The arbiter has changed the folder since, perhaps; relative paths mean what they meant at the start.
+        with contextlib.chdir(self.folder):
+            return self._load()
+
+    def _load(self) -> Settings:
         layers = [*self.registry.default_source(self.environ)]
         if self.config:
             layers.append(sources.config_file(self.registry, self.config))
@@ -131,11 +140,10 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
 def check(settings: Settings) -> int:
     """Check what can be checked without serving: worker class, settings, and that the application imports."""
     Generation.of(settings)
+    parse_all(settings.bind, settings.origin("bind"))
     if settings.wsgi_app is not None:
-        for folder in reversed([settings.chdir, *(settings.pythonpath or "").split(",")]):
-            if folder:
-                sys.path.insert(0, folder)
         os.chdir(settings.chdir)
+        set_up_for_import(settings)
         application.load(settings.wsgi_app)
     return ExitCode.STOPPED
 

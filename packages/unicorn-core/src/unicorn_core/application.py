@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from unicorn_core.errors import ApplicationError, NotAnApplicationError
@@ -46,14 +47,24 @@ def load(reference: str) -> Callable[..., Any]:
 def user_traceback(error: BaseException) -> str:
     """The traceback from the first frame outside of unicorn and the import machinery on."""
     described = traceback.TracebackException.from_exception(error)
-    here = os.path.dirname(__file__)
-    frames = list(described.stack)
-    while frames and (
-        frames[0].filename.startswith((here, "<frozen importlib")) or frames[0].filename == importlib.__file__
-    ):
-        frames.pop(0)
-    described.stack = traceback.StackSummary.from_list(frames)
+    described.stack = _users_part(described.stack)
     return "".join(described.format())
+
+
+def user_stack(frame: FrameType | None) -> str:
+    """Where a thread stands, from the first frame of the user's code on; all of it if it stands in unicorn's own."""
+    stack = traceback.StackSummary.extract(traceback.walk_stack(frame))
+    stack.reverse()
+    return "".join((_users_part(stack) or stack).format())
+
+
+def _users_part(stack: traceback.StackSummary) -> traceback.StackSummary:
+    """A stack without the frames that led to the user's code: unicorn's, and those of what started it."""
+    own = [i for i, frame in enumerate(stack) if "/unicorn_" in frame.filename or frame.filename == importlib.__file__]
+    begin = own[-1] + 1 if own else 0
+    while begin < len(stack) and stack[begin].filename.startswith("<frozen importlib"):
+        begin += 1
+    return traceback.StackSummary.from_list(stack[begin:])
 
 
 def _parse(reference: str, expression: str) -> ast.expr:

@@ -38,7 +38,13 @@ class Sink(Protocol):
 
 
 class Codec(Protocol):
-    """One connection's protocol."""
+    """One connection's protocol.
+
+    Attributes:
+        pending: a part of a request's head has come.
+    """
+
+    pending: bool
 
     def feed(self, data: bytes) -> None:
         """Bytes came from the peer."""

@@ -176,6 +176,7 @@ class Arbiter:
             match message:
                 case channel.Ready():
                     self.log.debug("Worker ready (pid: %s)", handle.pid)
+                    handle.ready = True
                     self._perform(self._pool.ready(handle.number, now))
                 case channel.BootFailed(text, details, exit_code):
                     handle.told = True
@@ -211,8 +212,8 @@ class Arbiter:
             busy = handle.row.busy_with()
             during = f" It was busy with: {busy}" if busy else ""
             self.log.error("Worker (pid:%s) %s!%s%s", handle.pid, how, hint, during)
-        elif status and not handle.told:
-            self.log.error("Worker (pid:%s) %s", handle.pid, how)
+        elif not handle.told:
+            self.log.error("Worker (pid:%s) %s without having been asked to", handle.pid, how)
 
     def _beats(self) -> dict[int, float]:
         return {handle.number: handle.beat for handle in self._handles.values()}
@@ -225,9 +226,7 @@ class Arbiter:
                 case messages.Spawn():
                     self._spawn(action)
                 case messages.Drain(worker):
-                    if handle := self._handles.get(worker):
-                        handle.ended_by = "drained"
-                        handle.channel.send(channel.Drain())
+                    self._drain(worker)
                 case messages.Quit(worker):
                     self._end(worker, signal.SIGQUIT, "asked to quit")
                 case messages.Abort(worker, silent_for):
@@ -297,6 +296,13 @@ class Arbiter:
         self._inbox.forget()
         for handle in self._handles.values():
             handle.channel.close()
+
+    def _drain(self, worker: int) -> None:
+        """A worker that boots listens to signals only; it may be ready by now, and decides what SIGTERM means."""
+        if handle := self._handles.get(worker):
+            handle.ended_by = "drained"
+            if not (handle.ready and handle.channel.send(channel.Drain())):
+                handle.signal(signal.SIGTERM)
 
     def _end(self, worker: int, number: signal.Signals, why: str) -> None:
         if handle := self._handles.get(worker):

@@ -16,6 +16,7 @@ class Handle:
     Attributes:
         number: what the pool calls it.
         ended_by: why the arbiter itself ended it; empty if it did not.
+        ready: it said that it serves.
         told: its end needs no further explanation: it said itself why it cannot boot.
     """
 
@@ -26,6 +27,7 @@ class Handle:
     channel: Channel
     row: Row
     ended_by: str = ""
+    ready: bool = False
     told: bool = False
 
     @property

@@ -1,5 +1,6 @@
 """The access log: a format is compiled once, each answered request makes one line of it."""
 
+import base64
 import os
 import re
 import time
@@ -50,10 +51,21 @@ def _clock(began: float) -> str:
     return f"[{t.tm_mday:02}/{_MONTHS[t.tm_mon - 1]}/{t.tm_year}:{clock} {zone}]"
 
 
+def _basic_user(authorization: str) -> str:
+    """The user of Basic authentication (RFC 7617), whom nobody but the application has checked."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode("utf-8", "replace").partition(":")[0]
+    except ValueError:
+        return ""
+
+
 _ATOMS: dict[str, Callable[[Access], str]] = {
     "h": lambda a: a.client or "-",
     "l": lambda a: "-",
-    "u": lambda a: a.user or "-",
+    "u": lambda a: a.user or _basic_user(a.request_fields.get("authorization", "")) or "-",
     "t": lambda a: _clock(a.began),
     "r": lambda a: f"{a.method} {a.target} {a.protocol}",
     "m": lambda a: a.method,

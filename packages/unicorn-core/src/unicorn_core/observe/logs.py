@@ -25,6 +25,27 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+class _Enduring(logging.Logger):
+    """A logger that stays on when an application configures logging its way, which disables what exists by default."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        pass
+
+
+def _logger(name: str) -> logging.Logger:
+    former = logging.getLoggerClass()
+    logging.setLoggerClass(_Enduring)
+    try:
+        return logging.getLogger(name)
+    finally:
+        logging.setLoggerClass(former)
+
+
 class Logger:
     """Both logs of one server.
 
@@ -33,8 +54,8 @@ class Logger:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.error_log = logging.getLogger("unicorn.error")
-        self.access_log = logging.getLogger("unicorn.access")
+        self.error_log = _logger("unicorn.error")
+        self.access_log = _logger("unicorn.access")
         owner = (settings.user, settings.group)
         level = getattr(logging, settings.loglevel.upper())
         formatter = logging.Formatter(ERROR_FORMAT, DATE_FORMAT)

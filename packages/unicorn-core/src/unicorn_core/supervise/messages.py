@@ -28,7 +28,7 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Ask a worker to finish what it has and leave."""
+    """Ask a worker to finish what it has and leave; one that still boots leaves at once."""
 
     worker: int
 

@@ -262,12 +262,10 @@ class Pool:
     # Ending
 
     def _dismiss(self, occupant: Occupant, now: float) -> None:
-        """A ready worker may finish what it has; one that still boots has nothing to finish."""
-        if occupant.state is State.READY:
+        """Let a worker finish what it has; also one that boots, since it may have said that it is ready just now."""
+        if occupant.state in (State.READY, State.BOOTING):
             occupant.state, occupant.deadline = State.DRAINING, deadline(now, self.limits.graceful)
             self._actions.append(Drain(occupant.worker))
-        elif occupant.state is State.BOOTING:
-            self._quit(occupant, now)
 
     def _quit(self, occupant: Occupant, now: float) -> None:
         if occupant.state in _ALIVE:

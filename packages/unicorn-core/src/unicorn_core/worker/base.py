@@ -73,7 +73,6 @@ class Worker:
             sock.setblocking(False)
         self.attention.append(self._signalled.fileno())
         self._wakeup = wakeup
-        signal.signal(signal.SIGTERM, self._on_terminate)
         signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
 
     @classmethod
@@ -121,7 +120,8 @@ class Worker:
             if not self.context.channel.send(Recycle(f"max_requests: {requests} served")):
                 self.drain()
 
-    def _on_terminate(self, number: int, frame: FrameType | None) -> None:
+    def on_terminate(self, number: int, frame: FrameType | None) -> None:
+        """The handler of SIGTERM, once it serves."""
         self.drain()
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 import unicorn_core
-from unicorn_core.application import user_traceback
+from unicorn_core.application import user_stack, user_traceback
 from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
@@ -22,7 +22,6 @@ from unicorn_core.worker.channel import LONGEST_DETAILS, BootFailed, Ready
 
 ARBITER_SIGNALS = (
     signal.SIGHUP,
-    signal.SIGTERM,
     signal.SIGTTIN,
     signal.SIGTTOU,
     signal.SIGUSR2,
@@ -48,6 +47,7 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
         # What was made so far stays: the collector need not look at it again, which at times took a millisecond.
         gc.collect()
         gc.freeze()
+        signal.signal(signal.SIGTERM, worker.on_terminate)
         context.channel.send(Ready())
         worker.run()
         code = ExitCode.STOPPED
@@ -77,7 +77,10 @@ def _boot(worker_class: type[Worker], context: Context) -> Worker | None:
     log = context.log
     log.info("Booting worker with pid: %s", os.getpid())
     try:
-        _set_up(context.settings)
+        settings = context.settings
+        random.seed()
+        set_up_for_import(settings)
+        _become(settings.user, settings.group, settings.initgroups)
         worker = worker_class(context)
         worker.boot()
     except UnicornError as error:
@@ -94,9 +97,8 @@ def _boot(worker_class: type[Worker], context: Context) -> Worker | None:
     return None
 
 
-def _set_up(settings: Settings) -> None:
-    """Environment, import path, user and group of a worker."""
-    random.seed()
+def set_up_for_import(settings: Settings) -> None:
+    """Environment and import path, as the application finds them; the working folder is set already."""
     os.environ["SERVER_SOFTWARE"] = SERVER_SOFTWARE
     for assignment in settings.raw_env:
         name, _, value = assignment.partition("=")
@@ -104,7 +106,6 @@ def _set_up(settings: Settings) -> None:
     for folder in reversed([os.getcwd(), *(settings.pythonpath or "").split(",")]):
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
-    _become(settings.user, settings.group, settings.initgroups)
 
 
 def _become(user: int, group: int, initgroups: bool) -> None:
@@ -127,15 +128,16 @@ def _become(user: int, group: int, initgroups: bool) -> None:
 
 
 def _take_over_signals(log: Logger) -> None:
-    """The signals of a worker; SIGTERM is the worker class's. Until then they are blocked."""
+    """The signals of a worker. Until here they were blocked; SIGTERM means "drain" only once there is what serves."""
+    # The arbiter's descriptor is closed here, and its number may soon be another file's.
+    signal.set_wakeup_fd(-1)
 
     def quit_now(number: int, frame: FrameType | None) -> None:
         log.info("Worker exiting (pid: %s)", os.getpid())
         leave(ExitCode.STOPPED)
 
     def abort(number: int, frame: FrameType | None) -> None:
-        stack = "".join(traceback.format_stack(frame))
-        log.error("Worker (pid:%s) was aborted at:\n%s", os.getpid(), stack.rstrip())
+        log.error("Worker (pid:%s) was aborted at:\n%s", os.getpid(), user_stack(frame).rstrip())
         leave(ExitCode.FAILED)
 
     def reopen(number: int, frame: FrameType | None) -> None:
@@ -149,6 +151,7 @@ def _take_over_signals(log: Logger) -> None:
 
     for number in ARBITER_SIGNALS:
         signal.signal(number, nothing)
+    signal.signal(signal.SIGTERM, quit_now)
     signal.signal(signal.SIGINT, quit_now)
     signal.signal(signal.SIGQUIT, quit_now)
     signal.signal(signal.SIGABRT, abort)

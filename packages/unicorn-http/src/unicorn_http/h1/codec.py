@@ -30,6 +30,7 @@ class H1Codec:
         "_sink",
         "_split",
         "_state",
+        "pending",
     )
 
     def __init__(
@@ -44,6 +45,7 @@ class H1Codec:
         self._split = split
         self._server = server
         self._state = _HEAD
+        self.pending = False
         self._held = bytearray()  # a head of which only a part has come
         self._scan: HeadScan | None = None
         self._empty_lines = 0
@@ -102,6 +104,7 @@ class H1Codec:
         if self._scan is None:
             self._scan = self._policy.scan()
         end = held.find(b"\r\n\r\n", begin)
+        self.pending = end < 0
         if end < 0:
             if held != b"\r":
                 self._scan.feed(held)

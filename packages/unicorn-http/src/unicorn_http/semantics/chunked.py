@@ -55,6 +55,8 @@ class ChunkedDecoder:
                     return None
                 line, self._line = self._line + data[at : end + 1], b""
                 at = end + 1
+                if self._step == self._chunk_end and line != b"\r\n":
+                    raise _no_chunk_end()
                 if not line.endswith(b"\r\n"):
                     raise Refusal(400, "chunk-line-end", "a line of the chunked body does not end in CRLF", _RULE)
                 if len(line) == 2 and self._step == self._trailer:
@@ -67,7 +69,7 @@ class ChunkedDecoder:
 
     def _check_unfinished(self) -> None:
         """What has come of a line must be able to become one; checked early, so that no cut changes the verdict."""
-        line = self._line
+        line = self._line.removesuffix(b"\r")
         if self._step == self._chunk_end and not b"\r\n".startswith(line):
             raise _no_chunk_end()
         if self._step == self._trailer:
@@ -89,8 +91,6 @@ class ChunkedDecoder:
             self._step = self._trailer
 
     def _chunk_end(self, line: bytes) -> None:
-        if line:
-            raise _no_chunk_end()
         self._step = self._size_line
 
     def _trailer(self, line: bytes) -> None:

@@ -33,13 +33,21 @@ class UnderscorePolicy:
     forwarder: frozenset[bytes] = frozenset()
 
     def apply(self, request: Request) -> None:
-        """Remove the names that are not wanted, or refuse the request for them."""
-        if self.header_map == "dangerous":
-            return
-        for name in set(request.underscored) - self.forwarder:
-            if self.header_map == "refuse":
+        """Store the fields with an underscore that are wanted, drop the others or refuse the request for them."""
+        for name, value in request.underscored:
+            if name in self.forwarder:
+                if name == b"script_name":
+                    self._note_script_name(request, value)
+            elif self.header_map == "refuse":
                 raise Refusal(400, "underscore", "a field name contains an underscore", "setting header_map")
-            request.remove(name)
+            elif self.header_map == "drop":
+                continue
+            request.store(name, value)
+
+    def _note_script_name(self, request: Request, value: bytes) -> None:
+        if request.script_name is not None:
+            raise Refusal(400, "script-name", "SCRIPT_NAME is repeated: one may be a stranger's", "forwarder_headers")
+        request.script_name = value.decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)

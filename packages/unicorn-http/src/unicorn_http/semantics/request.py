@@ -21,7 +21,8 @@ class Request:
         expects_continue: the client waits for "100 Continue" before it sends the body.
         names: the worker's cache of field names.
         watched: values of the fields that the server looks at, by lower-case name.
-        underscored: lower-case names with an underscore that came.
+        underscored: fields with an underscore in their name (in lower case), not stored: the policy decides about them.
+        script_name: the prefix under which the application is mounted, as a believed proxy says; None if it does not.
         pieces: of the body, as far as it came and was not read.
         complete: the body has come completely.
         error: why it never will.
@@ -41,6 +42,7 @@ class Request:
         "pieces",
         "protocol",
         "scheme",
+        "script_name",
         "target",
         "underscored",
         "watched",
@@ -57,7 +59,8 @@ class Request:
         self.scheme = "http"
         self.expects_continue = False
         self.watched: dict[bytes, bytes] = {}
-        self.underscored: tuple[bytes, ...] = ()
+        self.underscored: tuple[tuple[bytes, bytes], ...] = ()
+        self.script_name: str | None = None
         self.pieces: list[bytes] = []
         self.complete = False
         self.error: CodecError | None = None
@@ -86,8 +89,8 @@ class Request:
                 raise ValueError("a field line has no colon")
             self.on_header(name.encode("latin-1"), value.lstrip(" \t").encode("latin-1"))
 
-    def remove(self, name: bytes) -> None:
-        """Forget a field, by its lower-case name."""
+    def store(self, name: bytes, value: bytes) -> None:
+        """Store a field whose name was checked; `name` in lower case."""
         raise NotImplementedError
 
     def host(self) -> Any:
@@ -95,22 +98,26 @@ class Request:
         raise NotImplementedError
 
     def notice(self, name: bytes, value: bytes) -> Any:
-        """For a name that is not ordinary: see whether the server looks at it; gives the gateway's key."""
+        """For a name that is not ordinary: see what it is about.
+
+        Gives the gateway's key; None for a field that is not to be stored now, because its name has an underscore.
+        """
+        value = value.strip(b" \t")
         known = self.names.watched.get(name)
         if known is None:
             known = self.names.learn(name)
             if b"_" in name:
-                self.underscored += (known[0],)
-                return known[1]
+                self.underscored += ((known[0], value),)
+                return None
             if not self.names.is_watched(known[0]):
                 return known[1]
         lower, key = known
         if lower not in self.watched:
-            self.watched[lower] = value.strip(b" \t")
+            self.watched[lower] = value
         elif lower in SINGLE:
             raise Refusal(400, "repeated-field", f"{lower.decode()} is repeated", "RFC 9110 section 5.3")
         else:
-            self.watched[lower] += b"," + value.strip(b" \t")
+            self.watched[lower] += b"," + value
         return key
 
 
@@ -125,12 +132,12 @@ class ListRequest(Request):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self.names.ordinary[name]
-        if key is None:
-            key = self.notice(name, value)
+        if key is None and (key := self.notice(name, value)) is None:
+            return
         self.fields.append((key, value.rstrip(b" \t")))
 
-    def remove(self, name: bytes) -> None:
-        self.fields = [pair for pair in self.fields if pair[0] != name]
+    def store(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
 
     def host(self) -> bytes | None:
         values = [value for name, value in self.fields if name == b"host"]

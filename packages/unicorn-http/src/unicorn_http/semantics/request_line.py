@@ -51,7 +51,7 @@ def read_request_line(line: bytes, permit_unconventional: bool) -> tuple[str, st
         raise Refusal(
             400, "method", "the method is unconventional (permit_unconventional_http_method)", "RFC 9110 section 9.1"
         )
-    if grammar.ORIGIN_FORM.fullmatch(target) is None:
+    if method == "CONNECT" or grammar.ORIGIN_FORM.fullmatch(target) is None:
         _check_other_form(method, target)
     return method, target, version
 

@@ -28,6 +28,8 @@ class HeadScan:
         """
         while (end := raw.find(b"\n", self._at)) >= 0:
             if end >= self._limits.head:
+                if b"\r" in raw[self._at : self._limits.head]:
+                    raise _bare_cr()
                 raise _head_too_large()
             line = bytes(raw[self._at : end])
             if not line.endswith(b"\r"):
@@ -60,6 +62,8 @@ class HeadScan:
         if line and self._lines > self._limits.fields:
             raise too_many_fields(self._limits)
         if len(line) > self._limits.field:
+            if b"\r" in line[: self._limits.field]:
+                raise _bare_cr()
             raise field_too_large(self._limits)
 
     def _read_field(self, line: bytes) -> None:
@@ -76,7 +80,7 @@ def split_fields(block: bytes, request: Request) -> int:
         found = grammar.FIELD_LINE.fullmatch(line)
         if found is None:
             raise ValueError("malformed field line")
-        request.on_header(found[1], found[2])
+        request.on_header(found[1], found[2].lstrip(b" \t"))
     return len(lines)
 
 

@@ -307,8 +307,8 @@ class Connection:
             if self.closing:
                 self.end(now)
             elif not self.queue:
-                self._begun = False
-                self.deadline = now + self._times.keepalive
+                self._begun = begun = self.codec.pending
+                self.deadline = now + (self._times.head if begun else self._times.keepalive)
 
     def end(self, now: float, linger: bool = False) -> None:
         """No further request is served; the connection closes once the client could read the last answer.
@@ -352,6 +352,11 @@ class Connection:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         self.closing = True
         self.queue.clear()
+
+    @property
+    def runs(self) -> bool:
+        """Its requests wait to be run, not for the client."""
+        return self.state is State.READING and bool(self.queue)
 
     @property
     def idle(self) -> bool:

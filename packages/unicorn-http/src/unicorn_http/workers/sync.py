@@ -119,6 +119,8 @@ class SyncWorker(Worker):
                 self._take_in_other(fd, now)
                 continue
             if connection.state is State.READING:
+                if connection.queue:
+                    continue  # it waits in `_ready`; what comes meanwhile stays in the kernel, which bounds pipelining
                 connection.take_in(now)
             elif connection.state is State.LINGERING:
                 connection.linger()

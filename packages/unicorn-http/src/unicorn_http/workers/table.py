@@ -64,7 +64,7 @@ class ConnectionTable:
         """Accept what waits at a listener; what came with a new connection has been taken in."""
         accepted: list[Connection] = []
         for _ in range(1 if self._shared else GREEDY):
-            if len(self.by_fd) >= self._limit:
+            if len(self.by_fd) >= self._limit and not self._draining:
                 self._pause()
                 break
             try:
@@ -96,7 +96,7 @@ class ConnectionTable:
             return []
         self._next_sweep = now + SWEEP
         slow: list[Connection] = []
-        for connection in [c for c in self.by_fd.values() if c.deadline < now and not c.queue]:
+        for connection in [c for c in self.by_fd.values() if c.deadline < now and not c.runs]:
             if connection.waits_for_head:
                 slow.append(connection)
             else:
@@ -112,14 +112,16 @@ class ConnectionTable:
         Connections that wait for a request may still bring one, but not beyond their keep-alive and `patience`.
         """
         accepted: list[Connection] = []
+        # Nobody accepts later what is left now, so the limit does not hold; the kernel's queue is bounded by `backlog`.
+        self._draining = True
         for fd, listener in self.listeners.items():
-            while len(self.by_fd) < self._limit and (more := self.accept(fd, now)):
+            while more := self.accept(fd, now):
                 accepted += more
             if self._accepting:
                 self._poller.remove(fd)
             listener.close()
         self.listeners.clear()
-        self._accepting, self._draining = False, True
+        self._accepting = False
         for connection in self.by_fd.values():
             connection.draining = True
             if connection.idle:

@@ -1,7 +1,7 @@
 """The environ dictionary (PEP 3333, "environ Variables")."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TextIO
 from urllib.parse import unquote_to_bytes
 
@@ -41,7 +41,7 @@ class EnvironFactory:
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
             "SERVER_SOFTWARE": SERVER_SOFTWARE,
-            "SCRIPT_NAME": self._script_name,
+            "SCRIPT_NAME": "",
         }
 
     def for_connection(self, peer: Peer) -> Environ:
@@ -75,22 +75,18 @@ class EnvironFactory:
         environ["wsgi.url_scheme"] = request.scheme
         if not environ["SERVER_NAME"]:
             _server_from_host(environ)
-        if self._script_name or request.underscored:
-            self._cut_script_name(environ, request.underscored)
+        prefix = self._script_name if request.script_name is None else request.script_name
+        if prefix:
+            _cut_script_name(environ, prefix)
         return environ
 
-    def _cut_script_name(self, environ: Environ, underscored: Sequence[bytes]) -> None:
-        """The prefix under which the application is mounted: a believed proxy's word, or the process's environment."""
-        prefix = self._script_name
-        if b"script_name" in underscored:
-            # Only a believed peer's field is still in environ.
-            prefix = environ.get("HTTP_SCRIPT_NAME", prefix)
-        environ["SCRIPT_NAME"] = prefix
-        if prefix:
-            path = environ["PATH_INFO"]
-            if not path.startswith(prefix):
-                raise ScriptNameError(f"the path {path!r} does not begin with SCRIPT_NAME {prefix!r}")
-            environ["PATH_INFO"] = path[len(prefix) :]
+
+def _cut_script_name(environ: Environ, prefix: str) -> None:
+    path = environ["PATH_INFO"]
+    if not path.startswith(prefix):
+        raise ScriptNameError(f"the path {path!r} does not begin with SCRIPT_NAME {prefix!r}")
+    environ["SCRIPT_NAME"] = prefix
+    environ["PATH_INFO"] = path[len(prefix) :]
 
 
 def _absolute(target: str, environ: Environ) -> str:

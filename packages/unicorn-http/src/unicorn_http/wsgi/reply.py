@@ -141,7 +141,8 @@ class Reply:
     def _end(self) -> None:
         """The application has nothing more."""
         outlet = self._outlet
-        head = b"" if self.begun else self._begin(0)
+        # Of a HEAD nothing is known but what the application declared: RFC 9110 section 8.6.
+        head = b"" if self.begun else self._begin(None if self._request.method == "HEAD" else 0)
         response = self.response
         assert response is not None
         if response.chunked:

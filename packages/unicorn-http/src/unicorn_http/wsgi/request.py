@@ -64,9 +64,9 @@ class WsgiRequest(Request):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self.names.ordinary[name]
-        if key is None:
-            key = self.notice(name, value)
-        self._store(key, str(value, "latin-1").rstrip(" \t"))
+        if key is None and (key := self.notice(name, value)) is None:
+            return
+        self._join(key, str(value, "latin-1").rstrip(" \t"))
 
     def take_lines(self, lines: list[str]) -> None:
         environ = self.environ
@@ -74,17 +74,20 @@ class WsgiRequest(Request):
         expected = len(environ) + len(lines)
         for line in lines:
             # Nearly all have one blank here. Else the name comes out wrong, is refused, and the head read by the scan.
-            name, _, value = line.partition(": ")
+            name, colon, value = line.partition(": ")
+            if not colon:
+                raise ValueError("no blank behind the colon, or no colon")
             value = value.strip()
             key = ordinary[name]
-            if key is None:
-                key = self.notice(name.encode("latin-1"), value.encode("latin-1"))
+            if key is None and (key := self.notice(name.encode("latin-1"), value.encode("latin-1"))) is None:
+                expected -= 1
+                continue
             environ[key] = value
         if len(environ) != expected:
             raise ValueError("a field is repeated: to be joined one by one")
 
-    def remove(self, name: bytes) -> None:
-        self.environ.pop(environ_key(name), None)
+    def store(self, name: bytes, value: bytes) -> None:
+        self._join(environ_key(name), value.decode("latin-1"))
 
     def host(self) -> str | None:
         return self.environ.get("HTTP_HOST")
@@ -112,7 +115,7 @@ class WsgiRequest(Request):
         self.pieces.clear()
         return piece
 
-    def _store(self, key: str, value: str) -> None:
+    def _join(self, key: str, value: str) -> None:
         """Repeated fields are joined: RFC 9110 section 5.2, and RFC 6265 section 5.4 for cookies."""
         environ = self.environ
         if key in environ:
@@ -123,4 +126,4 @@ class WsgiRequest(Request):
 def environ_key(name: bytes) -> str:
     """The key of a field in environ, from its lower-case name."""
     key = name.decode("latin-1").upper().replace("-", "_")
-    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+    return key if name in (b"content-type", b"content-length") else "HTTP_" + key
