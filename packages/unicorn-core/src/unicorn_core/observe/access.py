@@ -118,8 +118,12 @@ def _getter(found: re.Match[str], text: str) -> Callable[[Access], str]:
     if atom not in _ATOMS:
         raise SettingError(f"setting access_log_format: unknown atom {found[0]!r} in {text!r}")
     get = _ATOMS[atom]
-    # What a client sent must not forge lines, nor end the quotes that a format puts around it.
-    return lambda access: printable(get(access)).replace('"', '\\"')
+    return lambda access: _quotable(get(access))
+
+
+def _quotable(text: str) -> str:
+    """What a client sent must not forge lines, nor end the quotes that a format puts around it."""
+    return printable(text.replace("\\", "\\\\")).replace('"', '\\"')
 
 
 def _look_up(name: str, kind: str) -> Callable[[Access], str]:
@@ -130,6 +134,6 @@ def _look_up(name: str, kind: str) -> Callable[[Access], str]:
             value = next((value for key, value in access.response_fields if key.lower() == name), "-")
         else:
             value = str(access.environ.get(name, "-"))
-        return printable(value).replace('"', '\\"')
+        return _quotable(value)
 
     return get

@@ -104,7 +104,7 @@ class H1Codec:
         if self._scan is None:
             self._scan = self._policy.scan()
         end = held.find(b"\r\n\r\n", begin)
-        self.pending = end < 0
+        self.pending = end < 0 and len(held) > 0
         if end < 0:
             if held != b"\r":
                 self._scan.feed(held)

@@ -28,12 +28,14 @@ class HeadScan:
         """
         while (end := raw.find(b"\n", self._at)) >= 0:
             if end >= self._limits.head:
-                if b"\r" in raw[self._at : self._limits.head]:
+                if b"\r" in raw[self._at : min(self._limits.head, end - 1)]:
                     raise _bare_cr()
                 raise _head_too_large()
             line = bytes(raw[self._at : end])
             if not line.endswith(b"\r"):
                 self._check_length(line)
+                if b"\r" in line:
+                    raise _bare_cr()
                 raise Refusal(400, "bare-lf", "a line ends without carriage return", "RFC 9112 section 2.2")
             self._read(line[:-1])
             self._at = end + 1
