@@ -51,9 +51,7 @@ def django_app() -> Any:
         ROOT_URLCONF=urls,
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="benchmark",
-        MIDDLEWARE=[
-            "django.middleware.common.CommonMiddleware"
-        ],  # as in every project; it sets Content-Length
+        MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # as in every project; it sets Content-Length
     )
     django.setup()
     from django.core.wsgi import get_wsgi_application
@@ -154,9 +152,7 @@ async def http(scope, receive, send):
     elif path == "/json":
         kind = b"application/json"
         headers = dict(scope["headers"])
-        body = document(
-            headers[b"user-agent"].decode("latin-1"), headers[b"accept-language"].decode("latin-1")
-        )
+        body = document(headers[b"user-agent"].decode("latin-1"), headers[b"accept-language"].decode("latin-1"))
     elif path == "/sleep":
         await asyncio.sleep(0.01)
         body = HELLO

@@ -76,9 +76,7 @@ def parser() -> argparse.ArgumentParser:
     add = new.add_argument
     add("mode", choices=MODES)
     what = new.add_argument_group("what is measured")
-    what.add_argument(
-        "--servers", type=words, default=[], metavar="ROW[@BIN],...", help="rows of servers.toml"
-    )
+    what.add_argument("--servers", type=words, default=[], metavar="ROW[@BIN],...", help="rows of servers.toml")
     what.add_argument(
         "--kind",
         type=words,
@@ -98,9 +96,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--connections", type=positive, help="default: the workload's; 1000 for idle")
     how.add_argument("--server-cpu", default="0", help="CPUs of the servers, as taskset takes them")
     how.add_argument("--client-cpu", default="1", help="CPU of the load generator")
-    how.add_argument(
-        "--client-python", type=Path, help="has uvloop, for the WebSocket load (default: the peers')"
-    )
+    how.add_argument("--client-python", type=Path, help="has uvloop, for the WebSocket load (default: the peers')")
     how.add_argument("--prefer", action="store_true", help="as root: run ahead of other work on the machine")
     told = new.add_argument_group("how it is told")
     told.add_argument("--reference", action="append", type=words, default=[], metavar="ROW,...")
@@ -124,9 +120,7 @@ def check_machine(given: argparse.Namespace, works: Sequence[Workload]) -> None:
         raise Unusable("the benchmark reads /proc and pins processes to CPUs, so it runs on Linux only")
     if shutil.which("taskset") is None:
         raise Unusable("taskset is not installed: apt-get install util-linux")
-    needs_wrk = given.mode == "idle" or (
-        given.mode == "load" and any(work.name != "websocket" for work in works)
-    )
+    needs_wrk = given.mode == "idle" or (given.mode == "load" and any(work.name != "websocket" for work in works))
     if needs_wrk and shutil.which("wrk") is None:
         raise Unusable(wrk.MISSING)
     if len(given.workers) != 1 and given.mode != "startup":
@@ -155,9 +149,7 @@ def pin(client_cpu: str, ahead: bool) -> None:
             os.setsid()  # a scheduling group of its own for the load generator
             prefer(os.getpid())
         except OSError as error:
-            raise Unusable(
-                f"--prefer: {error.strerror}; it needs root, and a shell that does not lead it"
-            ) from None
+            raise Unusable(f"--prefer: {error.strerror}; it needs root, and a shell that does not lead it") from None
 
 
 def interrupted(number: int, frame: object) -> None:

@@ -43,9 +43,7 @@ def run(specs: Sequence[Spec], installed: Installed, options: Options, output: O
         if spec.takes("idle", 1):
             output.progress(f"idle: {spec.name}")
             found[spec.name] = hold(spec, count, installed, options)
-    title = (
-        f"### idle: {count} keep-alive connections, one request each, then silent for {options.settle:g} s"
-    )
+    title = f"### idle: {count} keep-alive connections, one request each, then silent for {options.settle:g} s"
     lines = [line(name, result) for name, result in found.items()]
     output.emit(f"{title}\n\n{table(HEAD, lines)}")
     raw = {name: asdict(result) for name, result in found.items()}

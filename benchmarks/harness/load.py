@@ -143,9 +143,7 @@ def report(work: Workload, rows: Mapping[str, Row], options: Options) -> str:
     lines = [line(row, rows, options.references) for row in ordered]
     text = f"{title}\n\n{table(head, lines)}"
     if any(row.client_limited for row in rows.values()):
-        text += (
-            f"\n\n(!) the load generator used {CLIENT_LIMIT:.0%} of its core or more, so it may be the limit."
-        )
+        text += f"\n\n(!) the load generator used {CLIENT_LIMIT:.0%} of its core or more, so it may be the limit."
     return text
 
 

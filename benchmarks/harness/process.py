@@ -15,9 +15,7 @@ from .wire import connect, exchange
 from .workloads import HELLO
 
 TICK = os.sysconf("SC_CLK_TCK")
-PORTS = itertools.count(
-    11000 + os.getpid() * 61 % 18000
-)  # below the range that clients draw their ports from
+PORTS = itertools.count(11000 + os.getpid() * 61 % 18000)  # below the range that clients draw their ports from
 BOOT = 20.0  # seconds that a server may take to answer
 PATIENCE = 4.0  # seconds that it may take to stop, before and after SIGKILL
 # What would change a server's settings behind the command's back.
@@ -104,9 +102,7 @@ class Server:
 def environment(scratch: Path) -> dict[str, str]:
     """The environment of every server: applications importable, no settings, temporary files in scratch."""
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES
+        name: value for name, value in os.environ.items() if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES
     }
     return kept | {"PYTHONPATH": str(BENCHMARKS), "TMPDIR": str(scratch)}
 

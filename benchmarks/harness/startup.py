@@ -65,9 +65,7 @@ def start_once(spec: Spec, start: Start, workers: int, installed: Installed, opt
 
 
 def report(starts: Mapping[str, Start], workers: int, options: Options) -> str:
-    title = (
-        f"### startup: {workers} worker(s), {options.rounds} rounds, idle memory {options.settle:g} s later"
-    )
+    title = f"### startup: {workers} worker(s), {options.rounds} rounds, idle memory {options.settle:g} s later"
     names = sorted(starts, key=lambda name: statistics.median(starts[name].took_ms or [float("inf")]))
     return f"{title}\n\n{table(HEAD, [line(name, starts[name]) for name in names])}"
 

@@ -210,9 +210,7 @@ def measure(path, clients, seconds, kind):
     request = encode([kind, [0.01] if kind == "nap" else []])
     took = []
     begin = time.perf_counter()
-    threads = [
-        threading.Thread(target=client, args=(path, begin + seconds, request, took)) for _ in range(clients)
-    ]
+    threads = [threading.Thread(target=client, args=(path, begin + seconds, request, took)) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -55,9 +55,7 @@ def test_the_table_of_a_workload():
     lines = text.splitlines()
     assert lines[0].startswith("### hello: GET, 13 bytes, keep-alive (64 connections, 1 worker(s)")
     assert "| x slow | errors |" in lines[2]
-    assert lines[4].startswith(
-        "| fast | 250 | 200..300 | 1.00 | 2.00 | 100% | 4000.0 | 97% (!) | 20 | 10 | 2.50 |"
-    )
+    assert lines[4].startswith("| fast | 250 | 200..300 | 1.00 | 2.00 | 100% | 4000.0 | 97% (!) | 20 | 10 | 2.50 |")
     assert lines[5].startswith("| slow | 100 |")
     assert lines[6].startswith("| missing | - |")
     assert lines[6].endswith("| not installed in the bin folder 'peers': missing |")

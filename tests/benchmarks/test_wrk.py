@@ -41,15 +41,11 @@ def test_errors_are_told():
         "Requests/sec",
         "  Socket errors: connect 0, read 7, write 0, timeout 1\n  Non-2xx or 3xx responses: 9\nRequests/sec",
     )
-    assert parse(output).errors == (
-        "Socket errors: connect 0, read 7, write 0, timeout 1; Non-2xx or 3xx responses: 9"
-    )
+    assert parse(output).errors == ("Socket errors: connect 0, read 7, write 0, timeout 1; Non-2xx or 3xx responses: 9")
 
 
 def test_a_server_that_starves_connections_is_told():
-    assert parse(OUTPUT.replace("640.12us", "40.00us")).errors == (
-        "only about 4 of 64 connections were served"
-    )
+    assert parse(OUTPUT.replace("640.12us", "40.00us")).errors == ("only about 4 of 64 connections were served")
     assert parse(OUTPUT.replace("640.12us", "40.00us"), "close").errors == ""
 
 

@@ -306,6 +306,20 @@ def _fields() -> list[Malformed]:
             large_rule,
         ),
         (
+            "a field that is too large before the head is",
+            message(GET, b"Host: a", *[b"B: " + b"b" * 8000] * 15, b"C: " + b"c" * 12000),
+            431,
+            large,
+            large_rule,
+        ),
+        (
+            "too many fields before the head is too large",
+            message(GET, b"Host: a", *[b"B: " + b"b" * 1300] * 99, b"C: " + b"c" * 5000),
+            431,
+            many,
+            large_rule,
+        ),
+        (
             "a large head without end",
             b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"B: " + b"b" * 8000 + b"\r\n") * 16 + b"C: " + b"c" * 3500,
             431,

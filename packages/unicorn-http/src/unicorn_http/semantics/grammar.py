@@ -6,8 +6,8 @@ TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110 section 5.6.2."""
 
 FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
-"""RFC 9112 section 5: no blank before the colon, no control characters in the value. Blanks around it are still there: a
-pattern that told them apart would take quadratic time for a long run of them."""
+"""RFC 9112 section 5: no blank before the colon, no control characters in the value. Blanks around it are still there:
+a pattern that told them apart would take quadratic time for a long run of them."""
 
 REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]")
 """RFC 9112 section 3, with single spaces."""
