@@ -524,6 +524,7 @@ def _chunks() -> list[Malformed]:
         ("a chunk extension with LF in quotes", b'5;a="\n"' + rest, line_end, extension_rule),
         ("a chunk extension with LF and more on the line", b"5;a\nbb\r\nhello\r\n0\r\n\r\n", line_end, extension_rule),
         ("a chunk extension that is too long", long + rest, "chunk-line-too-long", extension_rule),
+        ("a chunk extension that is too long, with LF", long + b"\nhello\r\n", "chunk-line-too-long", extension_rule),
         ("a chunk extension without end", long, "chunk-line-too-long", extension_rule),
         ("too many chunk extensions", many, "chunk-extensions", extension_rule),
         ("zeros without end as chunk size", b"0" * (CHUNK_LINE + 1), "chunk-line-too-long", rule),
@@ -568,6 +569,20 @@ def _chunks() -> list[Malformed]:
         ("X-Forwarded-For", b"X-Forwarded-For: 10.0.0.1\r\n\r\n", 400, "trailer-forbidden", merging),
         ("beyond the limit", b"B: b\r\n" * (FIELDS + 1) + b"\r\n", 431, "too-many-trailers", "RFC 6585 section 5"),
         ("that is too large", b"B: " + b"b" * FIELD + b"\r\n\r\n", 431, "trailer-too-large", "RFC 6585 section 5"),
+        (
+            "that is too large, with LF",
+            b"B: " + b"b" * FIELD + b"\n\r\n",
+            431,
+            "trailer-too-large",
+            "RFC 6585 section 5",
+        ),
+        (
+            "beyond the limit that is too large",
+            b"B: b\r\n" * FIELDS + b"C: " + b"c" * FIELD + b"\r\n\r\n",
+            431,
+            "trailer-too-large",
+            "RFC 6585 section 5",
+        ),
         ("without end", b"B: " + b"b" * FIELD, 431, "trailer-too-large", "RFC 6585 section 5"),
     ]:
         cases.append(Malformed(f"a trailer field {name}", chunked(end + lines), status, reason, where, in_body=True))

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 
 from unicorn_core.worker.channel import Channel
-from unicorn_core.worker.scoreboard import HEARTBEAT, Row
+from unicorn_core.worker.scoreboard import Row
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +32,7 @@ class Handle:
 
     @property
     def beat(self) -> float:
-        return self.row.cells[HEARTBEAT]
+        return self.row.last_sign()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal. The process has not been reaped yet, so the pid is still its own."""

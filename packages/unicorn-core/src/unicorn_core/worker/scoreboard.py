@@ -43,21 +43,27 @@ class Row:
             self.cells[cell] = 0.0
 
     def begin(self, now: float, line: bytes) -> None:
-        """The worker begins a request, or the next one; `line` tells which."""
+        """The worker, busy by now, begins a request; `line` tells which."""
         cells = self.cells
         line = line[:LINE]
         size = len(line)
         self._line[:size] = line
         cells[LINE_LENGTH] = size
         cells[BUSY_SINCE] = now
-        cells[HEARTBEAT] = now
-        cells[IN_FLIGHT] = 1.0
+
+    def busy(self) -> None:
+        """The worker has something to do."""
+        self.cells[IN_FLIGHT] = 1.0
 
     def idle(self, requests: int) -> None:
         """The worker is done with what it had, and has served so many requests in all."""
         cells = self.cells
         cells[IN_FLIGHT] = 0.0
         cells[REQUESTS] = requests
+
+    def last_sign(self) -> float:
+        """When the worker last showed that it lives: by a heartbeat, or by beginning a request."""
+        return max(self.cells[HEARTBEAT], self.cells[BUSY_SINCE])
 
     def busy_with(self) -> str:
         """The request line of the request that runs; empty if none does."""

@@ -59,7 +59,14 @@ class H1Codec:
             if self._state == _HEAD and not self._held:
                 end = data.find(b"\r\n\r\n")
                 if end > 0 and end + 4 == len(data) and data[0] > 0x20:
-                    self._begin(data)  # exactly one head, as nearly always
+                    # Exactly one head, as nearly always.
+                    sink = self._sink
+                    request = self._policy.read(data, self._split, sink.new_request)
+                    sink.on_request(request)
+                    if request.content_length or request.chunked:
+                        self._expect_body(request)
+                    else:
+                        sink.on_end()
                     return
             while data:
                 data = self._step(data)
@@ -116,18 +123,21 @@ class H1Codec:
         return rest
 
     def _begin(self, raw: bytes) -> None:
-        sink = self._sink
-        request = self._policy.read(raw, self._split, sink.new_request)
+        request = self._policy.read(raw, self._split, self._sink.new_request)
         self._empty_lines = 0
-        sink.on_request(request)
+        self._sink.on_request(request)
+        if request.has_body:
+            self._expect_body(request)
+        else:
+            self._sink.on_end()
+
+    def _expect_body(self, request: Request) -> None:
         if request.chunked:
             self._chunked = ChunkedDecoder(self._policy.limits)
             self._state = _CHUNKED
-        elif request.content_length:
+        else:
             self._left = request.content_length
             self._state = _COUNTED
-        else:
-            sink.on_end()
 
     def _read_counted(self, data: bytes) -> bytes:
         piece = data[: self._left]

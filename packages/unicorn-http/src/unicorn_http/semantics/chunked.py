@@ -57,6 +57,7 @@ class ChunkedDecoder:
                 at = end + 1
                 if self._step == self._chunk_end and line != b"\r\n":
                     raise _no_chunk_end()
+                self._check_size(line.removesuffix(b"\n").removesuffix(b"\r"))
                 if not line.endswith(b"\r\n"):
                     raise Refusal(400, "chunk-line-end", "a line of the chunked body does not end in CRLF", _RULE)
                 if len(line) == 2 and self._step == self._trailer:
@@ -72,14 +73,20 @@ class ChunkedDecoder:
         line = self._line.removesuffix(b"\r")
         if self._step == self._chunk_end and not b"\r\n".startswith(line):
             raise _no_chunk_end()
-        if self._step == self._trailer:
-            self._check_trailer_size(line)
-        elif len(line) > CHUNK_LINE:
-            raise _line_too_long()
+        self._check_size(line)
+
+    def _check_size(self, line: bytes) -> None:
+        """Of a chunk's or a trailer's line, as far as it has come."""
+        if self._step == self._size_line:
+            if len(line) > CHUNK_LINE:
+                raise _line_too_long()
+        elif self._step == self._trailer and line:
+            if self._trailers >= self._limits.fields:
+                raise Refusal(431, "too-many-trailers", "too many trailer fields", "RFC 6585 section 5")
+            if len(line) > self._limits.field:
+                raise Refusal(431, "trailer-too-large", "a trailer field is too large", "RFC 6585 section 5")
 
     def _size_line(self, line: bytes) -> None:
-        if len(line) > CHUNK_LINE:
-            raise _line_too_long()
         found = grammar.CHUNK_LINE.fullmatch(line)
         if found is None:
             raise Refusal(400, "chunk-size", "a chunk size or its extensions are malformed", _RULE)
@@ -95,18 +102,11 @@ class ChunkedDecoder:
 
     def _trailer(self, line: bytes) -> None:
         self._trailers += 1
-        if self._trailers > self._limits.fields:
-            raise Refusal(431, "too-many-trailers", "too many trailer fields", "RFC 6585 section 5")
-        self._check_trailer_size(line)
         found = grammar.FIELD_LINE.fullmatch(line)
         if found is None:
             raise Refusal(400, "trailer-line", "a trailer field is malformed", "RFC 9112 section 7.1.2")
         if found[1].lower() in FORBIDDEN_TRAILERS:
             raise Refusal(400, "trailer-forbidden", "a trailer field that must not be one", "RFC 9110 section 6.5.1")
-
-    def _check_trailer_size(self, line: bytes) -> None:
-        if len(line) > self._limits.field:
-            raise Refusal(431, "trailer-too-large", "a trailer field is too large", "RFC 6585 section 5")
 
 
 def _line_too_long() -> Refusal:

@@ -28,7 +28,9 @@ class HeadScan:
         """
         while (end := raw.find(b"\n", self._at)) >= 0:
             if end >= self._limits.head:
-                if b"\r" in raw[self._at : min(self._limits.head, end - 1)]:
+                part = bytes(raw[self._at : min(self._limits.head, end - 1)])
+                self._check_length(part)
+                if b"\r" in part:
                     raise _bare_cr()
                 raise _head_too_large()
             line = bytes(raw[self._at : end])

@@ -7,6 +7,7 @@ import socket
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from time import monotonic
 
 from unicorn_core.settings.registry import Settings
@@ -72,18 +73,17 @@ class Connection:
     Attributes:
         queue: requests that came and are not yet run, in order.
         state: see `State`.
-        deadline: when the present wait is over (monotonic seconds).
+        since: when the present wait began (monotonic seconds); see `expired`.
+        served: it has brought a request before.
         closing: no further request is served.
         draining: the worker stops: every answer says that the connection closes.
+        patience: seconds for which it may be idle, beside its keep-alive; less once the worker stops.
         watched: the poller knows the descriptor.
     """
 
     __slots__ = (
-        "_begun",
-        "_environ",
         "_held",
         "_lingered",
-        "_names",
         "_outbox",
         "_poller",
         "_times",
@@ -91,11 +91,14 @@ class Connection:
         "_unsent",
         "closing",
         "codec",
-        "deadline",
         "draining",
         "fd",
+        "new_request",
+        "patience",
         "peer",
         "queue",
+        "served",
+        "since",
         "socket",
         "state",
         "watched",
@@ -116,8 +119,7 @@ class Connection:
         self.socket = sock
         self.fd = sock.fileno()
         self.peer = peer
-        self._names = names
-        self._environ = environ
+        self.new_request = partial(WsgiRequest, names, environ, self)
         self._times = times
         self._poller = poller
         self._outbox = outbox
@@ -126,10 +128,11 @@ class Connection:
         self._unfinished: WsgiRequest | None = None  # its body has not come completely
         self._held: list[bytes] = []
         self._unsent = memoryview(b"")
-        self._begun = False  # something of the next request has come
         self._lingered = 0
         self.state = State.READING
-        self.deadline = now + times.head
+        self.since = now
+        self.served = False
+        self.patience = float("inf")
         self.closing = False
         self.draining = False
         self.watched = False
@@ -146,10 +149,10 @@ class Connection:
             self.state = State.CLOSED
             return
         if data:
-            if not self._begun:
-                self._begun = True
-                self.deadline = now + self._times.head
+            begun = self.codec.pending
             self.codec.feed(data)
+            if not begun:
+                self.since = now
         else:
             self.codec.feed_eof()
             self.closing = True
@@ -189,9 +192,6 @@ class Connection:
             self.codec.feed(data)
 
     # The codec's sink
-
-    def new_request(self) -> WsgiRequest:
-        return WsgiRequest(self._names, self._environ, self)
 
     def on_request(self, request: Request) -> None:
         # It is what `new_request` made.
@@ -249,7 +249,7 @@ class Connection:
         if self._outbox.open and not self.closing and size <= holding.LARGEST:
             held = self._held
             if not held:
-                self._outbox.hold(self)
+                self._outbox.held.append(self)
             if size <= JOIN:
                 held.append(head + body)
             else:
@@ -293,22 +293,15 @@ class Connection:
             return
         self._unsent = self._unsent[sent:]
         if self._unsent:
-            self.deadline = monotonic() + self._times.write
+            self.since = monotonic()
         else:
             self.state = State.READING
             self._watch(READ)
-            self.after_request(monotonic())
+            self.since = monotonic()
+            if self.closing:
+                self.end(self.since)
 
     # Ending a request, and the connection
-
-    def after_request(self, now: float) -> None:
-        """A request has been answered: wait for the next one, or end."""
-        if self.state is State.READING:
-            if self.closing:
-                self.end(now)
-            elif not self.queue:
-                self._begun = begun = self.codec.pending
-                self.deadline = now + (self._times.head if begun else self._times.keepalive)
 
     def end(self, now: float, linger: bool = False) -> None:
         """No further request is served; the connection closes once the client could read the last answer.
@@ -330,7 +323,7 @@ class Connection:
             self.state = State.CLOSED
             return
         self.state = State.LINGERING
-        self.deadline = now + LINGER
+        self.since = now
 
     def linger(self) -> None:
         """Throw away what still comes, up to a bound."""
@@ -354,19 +347,29 @@ class Connection:
         self.queue.clear()
 
     @property
-    def runs(self) -> bool:
-        """Its requests wait to be run, not for the client."""
-        return self.state is State.READING and bool(self.queue)
-
-    @property
     def idle(self) -> bool:
         """It waits for a request of which nothing has come."""
-        return self.state is State.READING and not self._begun
+        return self.state is State.READING and not self.queue and not self.codec.pending
 
     @property
-    def waits_for_head(self) -> bool:
-        """A request has begun, its head is not complete."""
-        return self.state is State.READING and self._begun and not self.queue
+    def begun(self) -> bool:
+        """A part of a request's head has come, and the rest is waited for."""
+        return self.state is State.READING and not self.queue and self.codec.pending
+
+    def expired(self, now: float) -> bool:
+        """The present wait has lasted too long."""
+        times = self._times
+        if self.state is State.FLUSHING:
+            limit = times.write
+        elif self.state is State.LINGERING:
+            limit = LINGER
+        elif self.queue:
+            return False  # its requests wait to be run, not for the client
+        elif self.codec.pending:
+            limit = times.head
+        else:
+            limit = min(times.keepalive if self.served else times.head, self.patience)
+        return now - self.since > limit
 
     # Details
 
@@ -392,7 +395,7 @@ class Connection:
 
     def _keep_unsent(self, data: memoryview) -> None:
         self._unsent = data
-        self.deadline = monotonic() + self._times.write
+        self.since = monotonic()
         if self.state is not State.FLUSHING:
             self.state = State.FLUSHING
             self._watch(WRITE)

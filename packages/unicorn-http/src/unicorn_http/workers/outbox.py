@@ -16,7 +16,8 @@ PENALTY_SECONDS = 1.0
 PENALTY_CALLS = 1000
 """After a slow call nothing is held for so long and for so many calls."""
 RARE = 100
-"""A long call without waiting is put down to chance if none of so many calls before it was long, too."""
+CHANCES = 2
+"""Long calls without waiting are put down to chance until more than so many followed each other within `RARE` calls."""
 LARGEST = 32768
 """Bytes of an answer that may be held."""
 
@@ -45,6 +46,7 @@ class Outbox:
 
     Attributes:
         open: answers may be held now.
+        held: who has put an answer by, and will be asked to release it.
     """
 
     def __init__(self, waits: Callable[[], int] | None = None) -> None:
@@ -52,7 +54,8 @@ class Outbox:
         self._waits = waits
         self._waits_before = 0
         self._since_long = RARE  # calls since the last long one
-        self._held: list[Holder] = []
+        self._long = 0  # long calls that followed each other
+        self.held: list[Holder] = []
         self._since = 0.0
         self._closed_until = 0.0
         self._closed_calls = 0
@@ -62,10 +65,6 @@ class Outbox:
         self.open = requests > 1 and not self._closed_calls and now >= self._closed_until
         if self._waits:
             self._waits_before = self._waits()
-
-    def hold(self, holder: Holder) -> None:
-        """`holder` has put an answer by and will be asked to release it."""
-        self._held.append(holder)
 
     def called(self, before: float, now: float) -> None:
         """A request was run from `before` to `now` (seconds, monotonic)."""
@@ -77,7 +76,7 @@ class Outbox:
             self.release()
         elif self._closed_calls:
             self._closed_calls -= 1
-        elif self._held:
+        elif self.held:
             if not self._since:
                 self._since = now
             elif now - self._since > LONGEST_HOLD:
@@ -87,8 +86,9 @@ class Outbox:
         """Whether a long call shows that the application is slow."""
         if self._waits is None or self._waits() > self._waits_before:
             return True
-        since, self._since_long = self._since_long, 0
-        return since < RARE
+        self._long = self._long + 1 if self._since_long < RARE else 1
+        self._since_long = 0
+        return self._long > CHANCES
 
     def end_turn(self) -> None:
         """The turn is over: nothing waits longer."""
@@ -97,7 +97,7 @@ class Outbox:
 
     def release(self) -> None:
         """Send everything that is held."""
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         self._since = 0.0
         for holder in held:
             holder.release()

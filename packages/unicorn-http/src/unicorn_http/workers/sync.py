@@ -97,6 +97,7 @@ class SyncWorker(Worker):
         ready = self._ready
         if ready:
             self._outbox.begin_turn(len(ready) if len(ready) > 1 else len(ready[0].queue), now)
+            self.row.busy()
             for _ in range(len(ready)):
                 now = self._run(ready.popleft(), now)
             self._outbox.end_turn()
@@ -143,6 +144,7 @@ class SyncWorker(Worker):
         queue = connection.queue
         if queue and connection.state is State.READING:
             if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
+                self.row.busy()
                 self._run(connection, monotonic())
             else:
                 self._ready.append(connection)
@@ -159,25 +161,26 @@ class SyncWorker(Worker):
         budget = PER_TURN
         while queue and budget and connection.state is State.READING:
             budget -= 1
-            now = self._serve(connection, queue.popleft(), now)
+            request = queue.popleft()
+            if request.error is not None:
+                self._refuse_or_drop(connection, request)
+                now = monotonic()
+                continue
+            self.row.begin(now, request.line)
+            self._gateway.serve(request)
+            before, now = now, monotonic()
+            self._requests += 1
+            self._outbox.called(before, now)
+            connection.since = now
+            connection.served = True
+            if connection.closing:
+                connection.end(now)
+        if self.recycle_at:
+            self.served(self._requests)
         if queue and connection.state is State.READING:
             self._ready.append(connection)
         elif not (connection.watched and connection.state is State.READING):
             self._table.settle(connection)
-        return now
-
-    def _serve(self, connection: Connection, request: WsgiRequest, before: float) -> float:
-        if request.error is not None:
-            self._refuse_or_drop(connection, request)
-            return monotonic()
-        self.row.begin(before, request.line)
-        self._gateway.serve(request)
-        now = monotonic()
-        self._requests += 1
-        self._outbox.called(before, now)
-        connection.after_request(now)
-        if self.recycle_at:
-            self.served(self._requests)
         return now
 
     def _refuse_or_drop(self, connection: Connection, request: WsgiRequest) -> None:

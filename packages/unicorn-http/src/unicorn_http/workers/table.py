@@ -96,8 +96,8 @@ class ConnectionTable:
             return []
         self._next_sweep = now + SWEEP
         slow: list[Connection] = []
-        for connection in [c for c in self.by_fd.values() if c.deadline < now and not c.runs]:
-            if connection.waits_for_head:
+        for connection in [c for c in self.by_fd.values() if c.expired(now)]:
+            if connection.begun:
                 slow.append(connection)
             else:
                 connection.state = State.CLOSED
@@ -125,7 +125,8 @@ class ConnectionTable:
         for connection in self.by_fd.values():
             connection.draining = True
             if connection.idle:
-                connection.deadline = min(connection.deadline, now + min(self._times.keepalive, patience))
+                connection.since = now
+                connection.patience = min(self._times.keepalive, patience)
         return accepted
 
     def _pause(self) -> None:

@@ -46,8 +46,7 @@ class WsgiGateway:
         environ = request.environ
         try:
             self._environs.complete(request)
-            body = request.whole_body()
-            environ["wsgi.input"] = streaming(request) if body is None else io.BytesIO(body)
+            environ["wsgi.input"] = io.BytesIO(b"".join(request.pieces)) if request.complete else streaming(request)
             result = self._application(environ, reply.start_response)
             try:
                 reply.send_result(result, self._sendfile)

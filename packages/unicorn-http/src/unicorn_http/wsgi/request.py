@@ -92,15 +92,6 @@ class WsgiRequest(Request):
     def host(self) -> str | None:
         return self.environ.get("HTTP_HOST")
 
-    def whole_body(self) -> bytes | None:
-        """The body, if it has come completely."""
-        if not self.complete:
-            return None
-        pieces = self.pieces
-        if not pieces:
-            return b""
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
     def next_piece(self) -> bytes:
         """See unicorn_http.wsgi.body.BodySource."""
         while not self.pieces:
