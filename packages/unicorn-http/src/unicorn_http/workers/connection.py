@@ -67,6 +67,10 @@ class State(Enum):
     CLOSED = auto()
 
 
+# Names of the module, because looking a member up in its class costs more than comparing it.
+READING, FLUSHING, LINGERING, CLOSED = State
+
+
 class Connection:
     """A sink of its codec, and the outlet of its requests.
 
@@ -129,7 +133,7 @@ class Connection:
         self._held: list[bytes] = []
         self._unsent = memoryview(b"")
         self._lingered = 0
-        self.state = State.READING
+        self.state = READING
         self.since = now
         self.served = False
         self.patience = float("inf")
@@ -146,7 +150,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            self.state = State.CLOSED
+            self.state = CLOSED
             return
         if data:
             begun = self.codec.pending
@@ -157,7 +161,7 @@ class Connection:
             self.codec.feed_eof()
             self.closing = True
             if not self.queue:
-                self.state = State.CLOSED
+                self.state = CLOSED
 
     def read_more(self, expects_continue: bool) -> None:
         """Wait for more of the body that the running application reads.
@@ -261,7 +265,8 @@ class Connection:
 
     def release(self) -> None:
         """See unicorn_http.workers.outbox.Holder."""
-        held, self._held = self._held, []
+        held = self._held
+        self._held = []
         self._write(held)
 
     def send_file(self, descriptor: int, offset: int, count: int) -> int:
@@ -289,13 +294,13 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            self.state = State.CLOSED
+            self.state = CLOSED
             return
         self._unsent = self._unsent[sent:]
         if self._unsent:
             self.since = monotonic()
         else:
-            self.state = State.READING
+            self.state = READING
             self._watch(READ)
             self.since = monotonic()
             if self.closing:
@@ -311,18 +316,18 @@ class Connection:
         """
         self.closing = True
         self.queue.clear()
-        if self.state is not State.READING:
+        if self.state is not READING:
             return  # flushing: comes back when that is done
         if self._unfinished is None and not linger:
-            self.state = State.CLOSED
+            self.state = CLOSED
             return
         # A close with unread bytes would reset the connection, and the answer might be lost with it.
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            self.state = State.CLOSED
+            self.state = CLOSED
             return
-        self.state = State.LINGERING
+        self.state = LINGERING
         self.since = now
 
     def linger(self) -> None:
@@ -335,12 +340,12 @@ class Connection:
             size = 0
         self._lingered += size
         if not size or self._lingered > LINGER_BYTES:
-            self.state = State.CLOSED
+            self.state = CLOSED
 
     def cut(self) -> None:
         """Close at once, by a reset: the client sees that the response is not complete, however it was framed."""
-        if self.state is not State.CLOSED:
-            self.state = State.CLOSED
+        if self.state is not CLOSED:
+            self.state = CLOSED
             with contextlib.suppress(OSError):
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         self.closing = True
@@ -349,19 +354,19 @@ class Connection:
     @property
     def idle(self) -> bool:
         """It waits for a request of which nothing has come."""
-        return self.state is State.READING and not self.queue and not self.codec.pending
+        return self.state is READING and not self.queue and not self.codec.pending
 
     @property
     def begun(self) -> bool:
         """A part of a request's head has come, and the rest is waited for."""
-        return self.state is State.READING and not self.queue and self.codec.pending
+        return self.state is READING and not self.queue and self.codec.pending
 
     def expired(self, now: float) -> bool:
         """The present wait has lasted too long."""
         times = self._times
-        if self.state is State.FLUSHING:
+        if self.state is FLUSHING:
             limit = times.write
-        elif self.state is State.LINGERING:
+        elif self.state is LINGERING:
             limit = LINGER
         elif self.queue:
             return False  # its requests wait to be run, not for the client
@@ -388,7 +393,7 @@ class Connection:
         except BlockingIOError:
             sent = 0
         except OSError:
-            self.state = State.CLOSED
+            self.state = CLOSED
             return
         if sent < sum(map(len, parts)):
             self._keep_unsent(memoryview(b"".join(parts))[sent:])
@@ -396,8 +401,8 @@ class Connection:
     def _keep_unsent(self, data: memoryview) -> None:
         self._unsent = data
         self.since = monotonic()
-        if self.state is not State.FLUSHING:
-            self.state = State.FLUSHING
+        if self.state is not FLUSHING:
+            self.state = FLUSHING
             self._watch(WRITE)
 
     def _watch(self, events: int) -> None:
@@ -422,8 +427,8 @@ class Connection:
                 continue
             except OSError as error:
                 raise ClientGoneError from error
-        if self.state is State.FLUSHING:
-            self.state = State.READING
+        if self.state is FLUSHING:
+            self.state = READING
             self._watch(READ)
 
 

@@ -17,7 +17,7 @@ from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS
 from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
 from unicorn_http.semantics.refusal import Refusal
-from unicorn_http.workers.connection import LARGE_BODY, Connection, State, Times
+from unicorn_http.workers.connection import CLOSED, LARGE_BODY, LINGERING, READING, Connection, Times
 from unicorn_http.workers.outbox import Outbox, thread_waits
 from unicorn_http.workers.poller import READ, WRITE, new_poller
 from unicorn_http.workers.server_fields import ServerFields
@@ -119,16 +119,16 @@ class SyncWorker(Worker):
             if connection is None:
                 self._take_in_other(fd, now)
                 continue
-            if connection.state is State.READING:
+            if connection.state is READING:
                 if connection.queue:
                     continue  # it waits in `_ready`; what comes meanwhile stays in the kernel, which bounds pipelining
                 connection.take_in(now)
-            elif connection.state is State.LINGERING:
+            elif connection.state is LINGERING:
                 connection.linger()
             elif event & WRITE:
                 connection.flush()
             else:
-                connection.state = State.CLOSED  # an error while it is not read from
+                connection.state = CLOSED  # an error while it is not read from
             self._taken(connection)
 
     def _take_in_other(self, fd: int, now: float) -> None:
@@ -142,14 +142,14 @@ class SyncWorker(Worker):
 
     def _taken(self, connection: Connection) -> None:
         queue = connection.queue
-        if queue and connection.state is State.READING:
+        if queue and connection.state is READING:
             if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
                 self.row.busy()
                 self._run(connection, monotonic())
             else:
                 self._ready.append(connection)
         else:
-            if connection.closing and connection.state is State.READING:
+            if connection.closing and connection.state is READING:
                 connection.end(monotonic())
             self._table.settle(connection)
 
@@ -159,7 +159,7 @@ class SyncWorker(Worker):
         """Run what a connection has brought, from `now` on; gives the time at which that was done."""
         queue = connection.queue
         budget = PER_TURN
-        while queue and budget and connection.state is State.READING:
+        while queue and budget and connection.state is READING:
             budget -= 1
             request = queue.popleft()
             if request.error is not None:
@@ -177,9 +177,9 @@ class SyncWorker(Worker):
                 connection.end(now)
         if self.recycle_at:
             self.served(self._requests)
-        if queue and connection.state is State.READING:
+        if queue and connection.state is READING:
             self._ready.append(connection)
-        elif not (connection.watched and connection.state is State.READING):
+        elif not (connection.watched and connection.state is READING):
             self._table.settle(connection)
         return now
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_http.codec import ConnectionFactory, Peer
-from unicorn_http.workers.connection import Connection, State, Times
+from unicorn_http.workers.connection import CLOSED, Connection, Times
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, Poller
 from unicorn_http.wsgi.environ import EnvironFactory
@@ -82,7 +82,7 @@ class ConnectionTable:
 
     def settle(self, connection: Connection) -> None:
         """After a connection was worked on: watch it, or forget it."""
-        if connection.state is State.CLOSED:
+        if connection.state is CLOSED:
             if connection.watched:
                 self._poller.remove(connection.fd)
             del self.by_fd[connection.fd]
@@ -100,7 +100,7 @@ class ConnectionTable:
             if connection.begun:
                 slow.append(connection)
             else:
-                connection.state = State.CLOSED
+                connection.state = CLOSED
                 self.settle(connection)
         if len(self.by_fd) < self._limit:
             self.open()

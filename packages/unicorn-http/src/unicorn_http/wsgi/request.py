@@ -57,7 +57,7 @@ class WsgiRequest(Request):
     __slots__ = ("_continued", "answering", "environ", "outlet")
 
     def __init__(self, names: FieldNames[str], connection: Environ, outlet: Outlet) -> None:
-        super().__init__(names)
+        Request.__init__(self, names)
         self.answering = self._continued = False
         self.environ = connection.copy()
         self.outlet = outlet
