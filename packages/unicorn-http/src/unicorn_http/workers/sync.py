@@ -146,6 +146,7 @@ class SyncWorker(Worker):
             if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
                 self.row.busy()
                 self._run(connection, monotonic())
+                self.row.idle(self._requests)
             else:
                 self._ready.append(connection)
         else:
