@@ -177,3 +177,7 @@ def test_an_application_cannot_make_the_caches_grow_without_bound():
     for value in vars(response).values():
         if isinstance(value, dict) and hasattr(value, "LARGEST"):
             assert len(value) <= value.LARGEST <= 4096
+
+
+def test_fields_may_be_lists_although_pep_3333_asks_for_tuples():
+    assert ResponseHead("200 OK", [["X-A", "1"], ["Content-Length", "5"]]).content_length == 5

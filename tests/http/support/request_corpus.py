@@ -580,7 +580,7 @@ def _chunks() -> list[Malformed]:
             "beyond the limit that is too large",
             b"B: b\r\n" * FIELDS + b"C: " + b"c" * FIELD + b"\r\n\r\n",
             431,
-            "trailer-too-large",
+            "too-many-trailers",
             "RFC 6585 section 5",
         ),
         ("without end", b"B: " + b"b" * FIELD, 431, "trailer-too-large", "RFC 6585 section 5"),

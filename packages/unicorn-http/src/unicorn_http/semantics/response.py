@@ -120,7 +120,10 @@ class ResponseHead:
         self.dropped: tuple[str, ...] = ()
         self.bodiless = self.chunked = self.persistent = False
         for field in fields:
-            line = _LINES[field]
+            try:
+                line = _LINES[field]
+            except TypeError:  # not hashable: PEP 3333 asks for tuples, but lists are seen
+                line = _LINES[tuple(field)]  # type: ignore[index]
             if type(line) is _LengthLine:
                 if self.content_length is not None:
                     raise InvalidResponseError("Content-Length is declared twice")

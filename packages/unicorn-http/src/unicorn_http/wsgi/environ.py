@@ -83,10 +83,12 @@ class EnvironFactory:
 
 def _cut_script_name(environ: Environ, prefix: str) -> None:
     path = environ["PATH_INFO"]
-    if not path.startswith(prefix):
+    rest = path.removeprefix(prefix)
+    # "/app" is no prefix of "/apple".
+    if not path.startswith(prefix) or (rest and not rest.startswith("/") and not prefix.endswith("/")):
         raise ScriptNameError(f"the path {path!r} does not begin with SCRIPT_NAME {prefix!r}")
     environ["SCRIPT_NAME"] = prefix
-    environ["PATH_INFO"] = path[len(prefix) :]
+    environ["PATH_INFO"] = rest
 
 
 def _absolute(target: str, environ: Environ) -> str:
