@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .wire import WrongAnswer, connect, exchange
 
@@ -37,6 +37,14 @@ GREETING = {"message": "Hello, world!"}
 DOCUMENT = GREETING | {"agent": BROWSER["User-Agent"], "language": BROWSER["Accept-Language"]}
 DEPTH = 16  # of a pipeline
 POST_SCRIPT = 'wrk.method = "POST"\nwrk.body = string.rep("z", 65536)\n'
+# A server may remember the fields that a connection sent before; here they never come again.
+VARIED_SCRIPT = """local n = 0
+request = function()
+  n = n + 1
+  wrk.headers["X-Request-ID"] = tostring(n)
+  return wrk.format()
+end
+"""
 PIPELINE_SCRIPT = f"""init = function(args)
   local requests = {{}}
   for i = 1, {DEPTH} do requests[i] = wrk.format("GET", "/") end
@@ -141,7 +149,14 @@ WORKLOADS = {
         Workload("stream", "GET, 1 MiB in chunks of 64 KiB", "/stream", b"y" * 1048576, connections=16),
         Workload("pipeline", f"GET, 13 bytes, pipelined {DEPTH} deep", script=PIPELINE_SCRIPT),
         Workload("close", "GET, 13 bytes, Connection: close", headers={"Connection": "close"}),
+        Workload("varied", "GET, 13 bytes, a field that is another one each time", script=VARIED_SCRIPT),
         greeting("flask", "Flask", "wsgi"),
+        replace(
+            greeting("flask", "Flask", "wsgi"),
+            name="flask-varied",
+            title="GET, JSON hello from Flask, 20 browser headers and one that is another one each time",
+            script=VARIED_SCRIPT,
+        ),
         greeting("django", "Django", "wsgi"),
         greeting("starlette", "Starlette", "asgi"),
         greeting("fastapi", "FastAPI", "asgi"),

@@ -198,3 +198,48 @@ def test_a_codec_tells_whether_a_head_is_pending(codec):
     assert not reader.pending
     reader.feed(b"llo" + head[:5])
     assert reader.pending
+
+
+@each_codec
+@pytest.mark.parametrize("form", Form)
+def test_a_request_that_comes_again_and_again_is_seen_the_same_each_time(codec, form):
+    """Fields that repeat on a connection are not read anew; nobody may notice, and no request may touch another."""
+    for case in codec.valid:
+        protocol = codec.protocol(**case.settings)
+        once = record(protocol, [case.data], form=form)
+        many = record(protocol, [case.data] * 5, form=form)
+        assert many == once * 5, case.name
+
+
+@each_codec
+def test_a_refusal_behind_requests_that_repeat_is_the_same(codec):
+    good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    for case in codec.malformed:
+        protocol = codec.protocol(**case.settings)
+        alone = record(protocol, [case.data], eof=True)
+        behind = record(protocol, [good, good, good, case.data], eof=True)
+        assert behind[-len(alone) :] == alone, case.name
+
+
+def test_a_gateway_that_changes_its_request_changes_no_later_one():
+    protocol = CODECS[0].protocol()
+    sink = Keeper(protocol.names[Form.ENVIRON], Form.ENVIRON)
+    codec = protocol.connect(sink, PROXY)
+    for number in range(5):
+        codec.feed(b"GET /%d HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n" % number)
+        environ = sink.kept[-1].environ
+        assert environ == {"HTTP_HOST": "a", "HTTP_X_A": "b"}
+        environ["HTTP_X_A"] = "changed"
+        environ["wsgi.input"] = number
+    assert [request.target for request in sink.kept] == ["/0", "/1", "/2", "/3", "/4"]
+
+
+class Keeper(Recorder):
+    """A sink that keeps the requests themselves."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.kept = []
+
+    def on_request(self, request):
+        self.kept.append(request)

@@ -2,7 +2,7 @@
 
 from unicorn_http.codec import ServerLines, Sink
 from unicorn_http.semantics.chunked import ChunkedDecoder
-from unicorn_http.semantics.head import HeadPolicy, SplitFields
+from unicorn_http.semantics.head import FieldMemo, HeadPolicy, SplitFields
 from unicorn_http.semantics.limits import LEADING_EMPTY_LINES
 from unicorn_http.semantics.refusal import Disconnected, Refusal
 from unicorn_http.semantics.request import Request
@@ -24,6 +24,7 @@ class H1Codec:
         "_empty_lines",
         "_held",
         "_left",
+        "_memo",
         "_policy",
         "_scan",
         "_server",
@@ -44,6 +45,7 @@ class H1Codec:
         self._policy = policy
         self._split = split
         self._server = server
+        self._memo = FieldMemo()
         self._state = _HEAD
         self.pending = False
         self._held = bytearray()  # a head of which only a part has come
@@ -61,7 +63,7 @@ class H1Codec:
                 if end > 0 and end + 4 == len(data) and data[0] > 0x20:
                     # Exactly one head, as nearly always.
                     sink = self._sink
-                    request = self._policy.read(data, self._split, sink.new_request)
+                    request = self._policy.read(data, self._split, sink.new_request, self._memo)
                     sink.on_request(request)
                     if request.content_length or request.chunked:
                         self._expect_body(request)
@@ -123,7 +125,7 @@ class H1Codec:
         return rest
 
     def _begin(self, raw: bytes) -> None:
-        request = self._policy.read(raw, self._split, self._sink.new_request)
+        request = self._policy.read(raw, self._split, self._sink.new_request, self._memo)
         self._empty_lines = 0
         self._sink.on_request(request)
         if request.has_body:

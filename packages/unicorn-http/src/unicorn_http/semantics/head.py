@@ -50,6 +50,29 @@ class UnderscorePolicy:
         request.script_name = value.decode("latin-1")
 
 
+class FieldMemo:
+    """A connection's last block of fields, and a request made from it once it has come twice.
+
+    Clients that keep a connection mostly send the same fields again, byte for byte; only the request line differs. Then
+    a copy of what was read saves reading it. Where every block is another one, it costs a comparison that fails early.
+    """
+
+    __slots__ = ("block", "request")
+
+    LARGEST = 4096
+
+    def __init__(self) -> None:
+        self.block = b""
+        self.request: Request | None = None
+
+    def note(self, block: bytes, request: Request) -> None:
+        """A block was read. Bodies and fields with underscores need another look each time: those are not kept."""
+        if block != self.block:
+            self.block, self.request = (block, None) if len(block) <= self.LARGEST else (b"", None)
+        elif block and not request.has_body and not request.underscored:
+            self.request = request.repeated()
+
+
 @dataclass(frozen=True, slots=True)
 class HeadPolicy:
     """What one connection's heads are read by.
@@ -74,22 +97,25 @@ class HeadPolicy:
         """A strict reading of a head, for one that comes in pieces or that a parser refuses."""
         return HeadScan(self.limits, permit_unconventional=self.permit_unconventional_method)
 
-    def read(self, raw: bytes, split: SplitFields, new_request: Callable[[], Request]) -> Request:
+    def read(
+        self, raw: bytes, split: SplitFields, new_request: Callable[[], Request], memo: FieldMemo | None = None
+    ) -> Request:
         """Read a complete head.
 
         Args:
             raw: from the request line to the empty line.
             split: the parser.
             new_request: makes an empty request.
+            memo: the connection's.
 
         Raises:
             Refusal: the first rule broken.
         """
         try:
             limits = self.limits
-            request = new_request()
             end = raw.find(b"\r\n")
-            request.line = line = raw[:end]
+            line = raw[:end]
+            block = raw[end + 2 :]
             parts = str(line, "latin-1").split(" ")
             # Most requests: a well-known method, a path, HTTP/1.1, and a head so small that only the number of fields
             # can exceed a limit.
@@ -103,20 +129,30 @@ class HeadPolicy:
                 and "#" not in target
                 and len(raw) <= self.harmless
             ):
-                request.method, request.target = parts[0], target
+                if memo and block == memo.block and memo.request:
+                    request = memo.request.repeated()
+                    request.line, request.method, request.target = line, parts[0], target
+                    return request
+                request = new_request()
+                request.line, request.method, request.target = line, parts[0], target
             else:
+                memo = None
                 check_line_length(line, limits)
+                request = new_request()
+                request.line = line
                 request.method, request.target, request.protocol = read_request_line(
                     line, self.permit_unconventional_method
                 )
                 self._check_sizes(raw, end)
-            if split(raw[end + 2 :], request) > limits.fields:
+            if split(block, request) > limits.fields:
                 raise too_many_fields(limits)
             if request.underscored:
                 self.underscores.apply(request)
             # Most requests again: there is nothing but a known Host to look at.
             if request.watched or request.host() not in request.names.hosts or request.protocol != "HTTP/1.1":
                 self._interpret(request)
+            if memo:
+                memo.note(block, request)
             return request
         except (Refusal, ValueError):
             if split is split_fields:

@@ -1,6 +1,6 @@
 """One request on its way from the codec to the gateway."""
 
-from typing import Any
+from typing import Any, Self
 
 from unicorn_http.semantics.fields import SINGLE, FieldNames
 from unicorn_http.semantics.refusal import CodecError, Refusal
@@ -69,6 +69,10 @@ class Request:
     def has_body(self) -> bool:
         return self.chunked or self.content_length > 0
 
+    def repeated(self) -> Self:
+        """A new request, still without its line, whose fields are the same: see FieldMemo in head.py."""
+        raise NotImplementedError
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """The next field. Blanks behind the value are removed here, since not every parser does.
 
@@ -129,6 +133,12 @@ class ListRequest(Request):
     def __init__(self, names: FieldNames[bytes]) -> None:
         super().__init__(names)
         self.fields: list[tuple[bytes, bytes]] = []
+
+    def repeated(self) -> Self:
+        new = type(self)(self.names)
+        new.fields = self.fields.copy()
+        new.watched, new.keep_alive, new.scheme = self.watched, self.keep_alive, self.scheme
+        return new
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self.names.ordinary[name]

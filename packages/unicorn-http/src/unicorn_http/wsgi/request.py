@@ -1,6 +1,6 @@
 """A request in WSGI's form: its fields are entries of environ from the beginning."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.request import Request
@@ -61,6 +61,12 @@ class WsgiRequest(Request):
         self.answering = self._continued = False
         self.environ = connection.copy()
         self.outlet = outlet
+
+    def repeated(self) -> Self:
+        # The constructor copies environ, which is as the fields left it: nobody else has this request.
+        new = type(self)(self.names, self.environ, self.outlet)
+        new.watched, new.keep_alive, new.scheme = self.watched, self.keep_alive, self.scheme
+        return new
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self.names.ordinary[name]
