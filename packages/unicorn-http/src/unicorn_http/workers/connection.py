@@ -5,12 +5,10 @@ import os
 import select
 import socket
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from time import monotonic
 
-from unicorn_core.settings.registry import Settings
 from unicorn_http.codec import Codec, ConnectionFactory, Peer
 from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.refusal import CodecError
@@ -19,6 +17,7 @@ from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.workers import outbox as holding
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, WRITE, Poller
+from unicorn_http.workers.times import Times, wait
 from unicorn_http.wsgi.body import BodyError
 from unicorn_http.wsgi.reply import ClientGoneError
 from unicorn_http.wsgi.request import Environ, WsgiRequest
@@ -36,26 +35,6 @@ LINGER_BYTES = 1 << 20
 IOV_MAX = 64
 """Parts written by one call."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long a connection waits, in seconds (infinite without a limit)."""
-
-    keepalive: float
-    head: float
-    body: float
-    write: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Times":
-        endless = float("inf")
-        return cls(
-            keepalive=settings.keepalive or endless,
-            head=settings.request_head_timeout or endless,
-            body=settings.request_body_timeout or endless,
-            write=settings.response_write_timeout or endless,
-        )
 
 
 class State(Enum):
@@ -172,7 +151,7 @@ class Connection:
         self._outbox.release()
         if expects_continue:
             self.send(CONTINUE)
-        if not _wait(self.fd, select.POLLIN, self._times.body):
+        if not wait(self.fd, select.POLLIN, self._times.body):
             raise BodyError("the client sent nothing more of the request's body in time", 408)
         try:
             data = self.socket.recv(RECEIVE)
@@ -277,7 +256,7 @@ class Connection:
             try:
                 sent = os.sendfile(self.fd, descriptor, at, min(end - at, 1 << 30))
             except BlockingIOError:
-                if not _wait(self.fd, select.POLLOUT, self._times.write):
+                if not wait(self.fd, select.POLLOUT, self._times.write):
                     raise ClientGoneError("the client does not read") from None
                 continue
             except OSError as error:
@@ -419,7 +398,7 @@ class Connection:
 
     def _send_waiting(self, data: memoryview) -> None:
         while data:
-            if not _wait(self.fd, select.POLLOUT, self._times.write):
+            if not wait(self.fd, select.POLLOUT, self._times.write):
                 raise ClientGoneError("the client does not read")
             try:
                 data = data[self.socket.send(data) :]
@@ -430,10 +409,3 @@ class Connection:
         if self.state is FLUSHING:
             self.state = READING
             self._watch(READ)
-
-
-def _wait(fd: int, events: int, seconds: float) -> bool:
-    """Wait for one descriptor; False if nothing happened in time."""
-    poll = select.poll()
-    poll.register(fd, events)
-    return bool(poll.poll(None if seconds == float("inf") else seconds * 1000))

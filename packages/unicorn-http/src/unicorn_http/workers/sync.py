@@ -17,11 +17,12 @@ from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS
 from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
 from unicorn_http.semantics.refusal import Refusal
-from unicorn_http.workers.connection import CLOSED, LARGE_BODY, LINGERING, READING, Connection, Times
+from unicorn_http.workers.connection import CLOSED, LARGE_BODY, LINGERING, READING, Connection
 from unicorn_http.workers.outbox import Outbox, thread_waits
 from unicorn_http.workers.poller import READ, WRITE, new_poller
 from unicorn_http.workers.server_fields import ServerFields
 from unicorn_http.workers.table import ConnectionTable
+from unicorn_http.workers.times import Times
 from unicorn_http.wsgi.environ import EnvironFactory
 from unicorn_http.wsgi.gateway import WsgiGateway, answer
 from unicorn_http.wsgi.reply import ClientGoneError, Reply

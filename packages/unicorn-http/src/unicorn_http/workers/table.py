@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_http.codec import ConnectionFactory, Peer
-from unicorn_http.workers.connection import CLOSED, Connection, Times
+from unicorn_http.workers.connection import CLOSED, Connection
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, Poller
+from unicorn_http.workers.times import Times
 from unicorn_http.wsgi.environ import EnvironFactory
 
 SWEEP = 1.0
