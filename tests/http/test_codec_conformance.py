@@ -243,3 +243,13 @@ class Keeper(Recorder):
 
     def on_request(self, request):
         self.kept.append(request)
+
+
+@each_codec
+@pytest.mark.parametrize("form", Form)
+def test_an_empty_line_before_each_request_is_skipped_however_many_requests_come(codec, form):
+    """Old clients send one behind a body; it may come in a packet of its own."""
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    once = record(codec.protocol(), [head], form=form)
+    assert record(codec.protocol(), [b"\r\n", head] * 6, form=form) == once * 6
+    assert record(codec.protocol(), [b"\r\n" + head] * 6, form=form) == once * 6

@@ -17,8 +17,6 @@ _LINE_AT: Final = _CELLS * 8
 LINE: Final = _ROW - _LINE_AT
 """Bytes of the request line that a row holds."""
 
-PID: Final = 0
-GENERATION: Final = 1
 HEARTBEAT: Final = 2
 REQUESTS: Final = 3
 CONNECTIONS: Final = 4

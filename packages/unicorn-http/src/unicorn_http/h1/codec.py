@@ -63,6 +63,7 @@ class H1Codec:
                 if end > 0 and end + 4 == len(data) and data[0] > 0x20:
                     # Exactly one head, as nearly always.
                     sink = self._sink
+                    self._empty_lines = 0
                     request = self._policy.read(data, self._split, sink.new_request, self._memo)
                     sink.on_request(request)
                     if request.content_length or request.chunked:

@@ -93,6 +93,7 @@ class SyncWorker(Worker):
         events = self._poller.wait(0.0 if self._ready else LONGEST_WAIT)
         now = monotonic()
         self.beat(now)
+        self.row.cells[CONNECTIONS] = len(self._table.by_fd)
         self._server.refresh()
         self._take_in(events, now)
         ready = self._ready
@@ -137,7 +138,6 @@ class SyncWorker(Worker):
         if fd in self._table.listeners:
             for connection in self._table.accept(fd, now):
                 self._taken(connection)
-            self.row.cells[CONNECTIONS] = len(self._table.by_fd)
         elif fd in self.attention:
             self.attend()
 
