@@ -57,4 +57,5 @@ def test_no_cut_changes_what_is_seen(codec, limits, wire, ends):
 @given(wire=st.binary(max_size=200), pieces=st.lists(st.binary(max_size=30), max_size=6))
 def test_noise_is_read_without_an_exception(codec, wire, pieces):
     calls = record(codec.protocol(), [wire, *pieces], eof=True)
-    assert not any(request.complete for request in requests(calls))
+    # Noise can be a request by chance, but not without a version.
+    assert not any(request.complete for request in requests(calls)) or b" HTTP/1." in b"".join([wire, *pieces])

@@ -204,13 +204,17 @@ def test_a_terminal_s_interrupt_reaches_all_and_stops_all(start, left_of):
 
 
 def test_requests_while_the_server_stops_are_answered_or_refused(start, wire):
-    """Whoever the server has accepted gets an answer; whoever comes later is refused."""
+    """Whoever the server has accepted gets an answer; whoever comes later is refused.
+
+    Or reset, in the moment between the last accept and the close of the listener: no answer is ever cut.
+    """
     server = start("--workers", "2")
     with SteadyClient(server, wire, "/hello") as client:
         client.saw(b"hello")
         assert server.stop() == 0
     assert set(client.answers) == {b"hello"}
-    assert {failure for failure in client.failures if "ConnectionRefusedError" not in failure} == set()
+    late = ("ConnectionRefusedError", "ConnectionResetError")
+    assert [failure for failure in client.failures if not any(name in failure for name in late)] == []
 
 
 def test_connections_beyond_worker_connections_are_answered_at_term_too(start, wire):
