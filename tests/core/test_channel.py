@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from unicorn_core.worker.channel import LARGEST, BootFailed, Channel, ChannelError, Drain, Ready, Recycle, pair
+from unicorn_core.worker.channel import LARGEST, Channel, ChannelError, pair
+from unicorn_core.worker.messages import BootFailed, Drain, Ready, Recycle
 
 
 def test_messages_come_in_order() -> None:

@@ -185,7 +185,7 @@ def test_a_wrong_value_on_the_command_line_names_setting_value_allowed_and_origi
 
 
 def test_a_wrong_value_names_where_it_came_from(run, tmp_path):
-    allowed = "must be a whole number from 1 to 1024"
+    allowed = "must be a whole number from 1 to 1024, auto, or a range such as 2..8"
     line = fails(run("app:app", UNICORN_WORKERS="x"), 1)
     assert line == f"Error: setting workers = 'x' (environment UNICORN_WORKERS): {allowed}"
     line = fails(run("app:app", UNICORN_CMD_ARGS="--workers x"), 1)

@@ -5,8 +5,10 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
+from unicorn_core import application
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.arbiter.signals import SignalInbox
@@ -19,6 +21,7 @@ from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
 from unicorn_core.worker import channel, child
 from unicorn_core.worker.base import Context
+from unicorn_core.worker.messages import BootFailed, Drain, Ready, Recycle
 from unicorn_core.worker.scoreboard import Scoreboard
 
 GLANCE = 1.0
@@ -174,15 +177,15 @@ class Arbiter:
             return
         for message in received:
             match message:
-                case channel.Ready():
+                case Ready():
                     self.log.debug("Worker ready (pid: %s)", handle.pid)
                     handle.ready = True
                     self._perform(self._pool.ready(handle.number, now))
-                case channel.BootFailed(text, details, exit_code):
+                case BootFailed(text, details, exit_code):
                     handle.told = True
                     failure = messages.BootFailure(text, details, exit_code)
                     self._perform(self._pool.boot_failed(handle.number, failure))
-                case channel.Recycle():
+                case Recycle():
                     self._perform(self._pool.recycle(handle.number, now))
         if handle.channel.closed and handle.channel.fileno() in self._selector.get_map():
             self._selector.unregister(handle.channel)
@@ -282,6 +285,7 @@ class Arbiter:
                     log=self.log,
                     row=row,
                     channel=theirs,
+                    load_application=partial(application.load, generation.settings.wsgi_app),
                 )
                 child.live(generation.worker_class, context, mask)
         theirs.close()
@@ -301,7 +305,7 @@ class Arbiter:
         """A worker that boots listens to signals only; it may be ready by now, and decides what SIGTERM means."""
         if handle := self._handles.get(worker):
             handle.ended_by = "drained"
-            if not (handle.ready and handle.channel.send(channel.Drain())):
+            if not (handle.ready and handle.channel.send(Drain())):
                 handle.signal(signal.SIGTERM)
 
     def _end(self, worker: int, number: signal.Signals, why: str) -> None:

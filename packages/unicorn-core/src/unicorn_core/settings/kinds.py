@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from unicorn_core.settings.cpus import usable_cpus
+
 
 class Kind(Protocol):
     """What a setting's value may be."""
@@ -48,6 +50,68 @@ class Integer:
         if value < self.minimum or (self.maximum is not None and value > self.maximum):
             raise ValueError(allowed)
         return value
+
+
+class Workers(int):
+    """How many workers to start with; as an integer the least, too.
+
+    Attributes:
+        maximum: up to how many the pool may grow; the number itself if its size is fixed.
+    """
+
+    maximum: int
+
+    def __new__(cls, minimum: int, maximum: int | None = None) -> "Workers":
+        made = super().__new__(cls, minimum)
+        made.maximum = minimum if maximum is None else maximum
+        return made
+
+    def __repr__(self) -> str:
+        return str(int(self)) if self.maximum == self else f"'{int(self)}..{self.maximum}'"
+
+
+@dataclass(frozen=True)
+class WorkerCount:
+    """A number of workers, `auto`, or MIN..MAX (each of which may be `auto`)."""
+
+    maximum: int
+    metavar: str = "N|auto|MIN..MAX"
+
+    def parse(self, raw: object) -> Workers:
+        if isinstance(raw, Workers):
+            return raw
+        low, dots, high = raw.partition("..") if isinstance(raw, str) else (raw, "", "")
+        try:
+            minimum = self._number(low)
+            maximum = self._number(high) if dots else minimum
+        except ValueError:
+            minimum = maximum = 0
+        if not 1 <= minimum <= maximum:
+            raise ValueError(f"a whole number from 1 to {self.maximum}, auto, or a range such as 2..8")
+        return Workers(minimum, maximum)
+
+    def _number(self, raw: object) -> int:
+        if isinstance(raw, str) and raw.strip().lower() == "auto":
+            return min(self.maximum, usable_cpus())
+        return Integer(1, self.maximum).parse(raw)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A number of bytes, also with K, M or G behind it (powers of 1024)."""
+
+    metavar: str = "BYTES"
+
+    def parse(self, raw: object) -> int:
+        factor = 1
+        if isinstance(raw, str):
+            text = raw.strip().upper().removesuffix("B").removesuffix("I")
+            factor = 1024 ** ("KMG".find(text[-1:]) + 1) if text[-1:] and text[-1:] in "KMG" else 1
+            raw = text if factor == 1 else text[:-1]
+        try:
+            return Integer().parse(raw) * factor
+        except ValueError:
+            raise ValueError("a number of bytes, or one with K, M or G such as 512M") from None
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,31 @@
 A worker class is registered under a name in the entry-point group `unicorn.workers`. Its life:
 
 1. `check(settings)` in the arbiter, before anything is opened or forked: refuse settings that do not go together.
-2. `__init__(context)` in the worker's own process, right after fork: keep the context, acquire nothing.
-3. `boot()`: load the application, make everything ready. It may take long and may raise; the arbiter is told.
-4. `run()`: serve until `draining` is true and nothing is left to do. Must call `beat()` at least once a second or
-   so, and `attend()` when one of `attention` can be read.
-5. The process ends when `run` returns. Nothing has to be cleaned up, but may be.
+2. `prepare(settings)` in the process that imports the application, before it does: patch the standard library.
+3. `__init__(context)` in the worker's own process, right after fork: keep the context, acquire nothing.
+4. `boot()`: load the application, make everything ready. It may take long and may raise; the arbiter is told.
+5. `probe(path)`, perhaps: answer this request without a connection, to show that the application works.
+6. `run()`: serve until `draining` is true and nothing is left to do. Must call `beat()` at least once a second or
+   so, and `attend()` when one of `attention` can be read. Meanwhile it may be asked for `lame_duck`, `borrow` and
+   `give_back`, and at last for `drain`.
+7. The process ends when `run` returns. Nothing has to be cleaned up, but may be.
 """
 
 import os
-import random
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
+from typing import Any
 
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
-from unicorn_core.worker.channel import Channel, Drain, Recycle
+from unicorn_core.supervise.recycling import spread
+from unicorn_core.worker.channel import Channel
+from unicorn_core.worker.messages import Borrow, Drain, GiveBack, LameDuck, Recycle
 from unicorn_core.worker.scoreboard import HEARTBEAT, Row
 
 
@@ -34,6 +39,7 @@ class Context:
         number: counts the workers that the pool ever had; gunicorn calls it age.
         slot: the stable index that the worker occupies.
         generation: counts reloads.
+        load_application: gives the application; with preload_app it is there already.
     """
 
     number: int
@@ -44,6 +50,7 @@ class Context:
     log: Logger
     row: Row
     channel: Channel
+    load_application: Callable[[], Any]
 
 
 class Worker:
@@ -83,8 +90,19 @@ class Worker:
             SettingError: one clear line for the operator.
         """
 
+    @classmethod
+    def prepare(cls, settings: Settings) -> None:
+        """Called before the application is imported, in a mold or in the worker."""
+
     def boot(self) -> None:
         """Make ready to serve."""
+
+    def probe(self, path: str) -> int:
+        """Let the application answer a GET of this path, after `boot` and before `run`; gives the status.
+
+        A class that does not have it cannot be used with reload_canary.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement probe()")
 
     def run(self) -> None:
         """Serve until drained."""
@@ -93,6 +111,15 @@ class Worker:
     def drain(self) -> None:
         """Asked to finish: by the arbiter, by SIGTERM, or because the arbiter is gone. May be called again."""
         self.draining = True
+
+    def lame_duck(self) -> None:
+        """The server will stop soon: go on accepting, but let every connection end with its next answer."""
+
+    def borrow(self, slot: int, listeners: Sequence[Listener]) -> None:
+        """Accept also from these, the listeners of a slot that has no worker at the moment (setting reuse_port)."""
+
+    def give_back(self, slot: int, ends: bool) -> None:
+        """Accept no more from what was borrowed, and close it; if the slot `ends`, empty the queues first."""
 
     def beat(self, now: float | None = None) -> None:
         """A sign of life."""
@@ -106,10 +133,19 @@ class Worker:
         except BlockingIOError:
             pass
         channel = self.context.channel
-        asked = any(isinstance(message, Drain) for message in channel.receive())
-        if (asked or channel.closed) and not self.draining:
-            if channel.closed:
-                self.log.warning("Worker (pid:%s) has lost its arbiter and leaves", self.pid)
+        for message in channel.receive():
+            match message:
+                case LameDuck():
+                    self.lame_duck()
+                case Borrow(slot, descriptors):
+                    sockets = [socket.socket(fileno=fd) for fd in channel.take(descriptors)]
+                    self.borrow(slot, [Listener(sock) for sock in sockets])
+                case GiveBack(slot, ends):
+                    self.give_back(slot, ends)
+                case Drain() if not self.draining:
+                    self.drain()
+        if channel.closed and not self.draining:
+            self.log.warning("Worker (pid:%s) has lost its arbiter and leaves", self.pid)
             self.drain()
 
     def served(self, requests: int) -> None:
@@ -130,5 +166,4 @@ def _recycle_at(context: Context) -> int:
     settings = context.settings
     if not settings.max_requests:
         return 0
-    jitter = random.Random(os.getpid()).randint(0, settings.max_requests_jitter)
-    return int(settings.max_requests + jitter)
+    return int(settings.max_requests + spread(context.number) * (settings.max_requests_jitter + 1))

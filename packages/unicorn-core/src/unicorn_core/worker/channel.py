@@ -1,43 +1,27 @@
-"""The control channel: a socket pair between the arbiter and one worker, and the messages on it.
+"""The control channel: a socket pair between the arbiter and one worker.
 
-A message is a four-byte length (little-endian) and msgpack. End-of-file tells each side that the other is gone.
+A message is a four-byte length (little-endian) and msgpack; descriptors may come with it. End-of-file tells each side
+that the other is gone.
 """
 
 import socket
 import struct
+from collections import deque
+from collections.abc import Sequence
 
 import msgspec
+
+from unicorn_core.worker.messages import Message
 
 LARGEST = 1 << 20
 """Bytes of a message at most; the text of a boot failure is cut long before."""
 LONGEST_DETAILS = 64 * 1024
+MOST_DESCRIPTORS = 250
+"""What the system lets come with one message (Linux's SCM_MAX_FD is 253)."""
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 _LENGTH = struct.Struct("<I")
 
-
-class Ready(msgspec.Struct, tag="ready", frozen=True):
-    """Worker to arbiter: the application is loaded and requests are served from now on."""
-
-
-class BootFailed(msgspec.Struct, tag="boot_failed", frozen=True):
-    """Worker to arbiter: it cannot serve, and why."""
-
-    message: str
-    details: str
-    exit_code: int
-
-
-class Recycle(msgspec.Struct, tag="recycle", frozen=True):
-    """Worker to arbiter: replace me (max_requests)."""
-
-    reason: str
-
-
-class Drain(msgspec.Struct, tag="drain", frozen=True):
-    """Arbiter to worker: accept no more, finish what you have, and leave."""
-
-
-Message = Ready | BootFailed | Recycle | Drain
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
@@ -52,22 +36,26 @@ class Channel:
 
     Attributes:
         closed: the peer's end is closed; nothing more will come.
+        descriptors: those that have come, in order; a message says how many of them are its own.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer = bytearray()
         self.closed = False
+        self.descriptors: deque[int] = deque()
         sock.setblocking(False)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def send(self, message: Message) -> bool:
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> bool:
         """Send a message; False if the peer is gone or has not read for so long that nothing more fits."""
         data = _encode(message)
         frame = _LENGTH.pack(len(data)) + data
         try:
+            if descriptors:
+                return socket.send_fds(self._socket, [frame], descriptors) == len(frame)
             return self._socket.send(frame) == len(frame)
         except OSError:
             return False
@@ -80,7 +68,8 @@ class Channel:
         """
         while not self.closed:
             try:
-                data = self._socket.recv(65536)
+                data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, MOST_DESCRIPTORS, _CLOSE_ON_EXEC)
+                self.descriptors += descriptors
             except BlockingIOError:
                 break
             except OSError:
@@ -89,6 +78,10 @@ class Channel:
                 self.closed = True
             self._buffer += data
         return self._split()
+
+    def take(self, count: int) -> list[int]:
+        """The descriptors of a message that says that `count` came with it."""
+        return [self.descriptors.popleft() for _ in range(min(count, len(self.descriptors)))]
 
     def close(self) -> None:
         self._socket.close()

@@ -18,7 +18,8 @@ from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
-from unicorn_core.worker.channel import LONGEST_DETAILS, BootFailed, Ready
+from unicorn_core.worker.channel import LONGEST_DETAILS
+from unicorn_core.worker.messages import BootFailed, Ready
 
 ARBITER_SIGNALS = (
     signal.SIGHUP,

@@ -1,12 +1,15 @@
-"""The scoreboard: one row of shared memory a worker process.
+"""The scoreboard: one row of shared memory a worker process, and a mark for each that has nothing to do.
 
-A worker writes its own row, without lock or system call; the arbiter reads it for timeouts and to say which request
-a silent worker was busy with. Numbers are doubles, each written in one aligned store; the request line may be read
-while it is being written, which only ever spoils a log line. Times are those of the monotonic clock, which all
-processes of a machine share.
+A worker writes its own row, without lock or system call; the arbiter reads it for timeouts, for the size of the
+pool, and to say which request a silent worker was busy with. The marks of all workers lie side by side, so that a
+busy one sees with one look whether another could take a new connection. Numbers are doubles, each written in one
+aligned store; the request line may be read while it is being written, which only ever spoils a log line. Times are
+those of the monotonic clock, which all processes of a machine share.
 """
 
 import mmap
+import os
+import tempfile
 from typing import Final
 
 ROWS: Final = 64
@@ -23,22 +26,29 @@ CONNECTIONS: Final = 4
 IN_FLIGHT: Final = 5
 BUSY_SINCE: Final = 6
 LINE_LENGTH: Final = 7
+_MARKS: Final = _ROW
+"""Bytes before the rows: the marks, one a row, and room to keep the rows aligned."""
+_IDLE: Final = b"\x01"
 
 
 class Row:
     """One worker's row. `cells` is indexed by the constants of this module."""
 
-    __slots__ = ("_line", "cells", "segment")
+    __slots__ = ("_line", "_mark", "cells", "index", "segment")
 
     def __init__(self, segment: "Segment", index: int) -> None:
-        view = memoryview(segment.memory)[index * _ROW : (index + 1) * _ROW]
+        whole = memoryview(segment.memory)
+        view = whole[_MARKS + index * _ROW : _MARKS + (index + 1) * _ROW]
         self.segment = segment
+        self.index = index
+        self._mark = whole[index : index + 1]
         self.cells = view[:_LINE_AT].cast("d")
         self._line = view[_LINE_AT:]
 
     def clear(self) -> None:
         for cell in range(_CELLS):
             self.cells[cell] = 0.0
+        self._mark[0] = 0
 
     def begin(self, now: float, line: bytes) -> None:
         """The worker, busy by now, begins a request; `line` tells which."""
@@ -51,6 +61,7 @@ class Row:
 
     def busy(self) -> None:
         """The worker has something to do."""
+        self._mark[0] = 0
         self.cells[IN_FLIGHT] = 1.0
 
     def idle(self, requests: int) -> None:
@@ -58,6 +69,15 @@ class Row:
         cells = self.cells
         cells[IN_FLIGHT] = 0.0
         cells[REQUESTS] = requests
+        self._mark[0] = 1
+
+    def spoken_for(self) -> None:
+        """The worker takes no new connection for now: it expects a request, or stops."""
+        self._mark[0] = 0
+
+    def another_is_idle(self) -> bool:
+        """Another worker (of this row's segment) has nothing to do. Only a worker that is not idle itself may ask."""
+        return self.segment.memory.find(_IDLE, 0, ROWS) >= 0
 
     def last_sign(self) -> float:
         """When the worker last showed that it lives: by a heartbeat, or by beginning a request."""
@@ -72,10 +92,26 @@ class Row:
 
 
 class Segment:
-    """Anonymous shared memory for `ROWS` rows, inherited by every process that is forked later."""
+    """Shared memory without a name for `ROWS` rows.
 
-    def __init__(self) -> None:
-        self.memory = mmap.mmap(-1, ROWS * _ROW)
+    Attributes:
+        fd: the descriptor of the memory, for processes that do not inherit the mapping.
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            fd = nameless_file("unicorn scoreboard")
+            os.truncate(fd, _MARKS + ROWS * _ROW)
+        self.fd = fd
+        self.memory = mmap.mmap(fd, _MARKS + ROWS * _ROW)
+
+
+def nameless_file(name: str, folder: str | None = None) -> int:
+    """The descriptor of a new file that no folder lists: in memory where the system has such, else in `folder`."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.dup(file.fileno())
 
 
 class Scoreboard:

@@ -8,7 +8,7 @@ nobody; only the body that an application is reading, and a streamed answer, are
 from collections import deque
 from time import monotonic
 
-from unicorn_core import application, plugins
+from unicorn_core import plugins
 from unicorn_core.errors import SettingError
 from unicorn_core.observe.access import compile_format
 from unicorn_core.observe.limiter import RateLimiter
@@ -78,7 +78,7 @@ class SyncWorker(Worker):
 
     def boot(self) -> None:
         """Import the application."""
-        wsgi = application.load(self.settings.wsgi_app)
+        wsgi = self.context.load_application()
         access = compile_format(self.settings.access_log_format) if self.log.access_on else None
         self._gateway = WsgiGateway(wsgi, self._environs, self.log, access, self.settings.sendfile)
 

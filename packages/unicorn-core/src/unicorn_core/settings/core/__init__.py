@@ -1,0 +1,12 @@
+"""The settings that unicorn-core itself uses. Names, flags and defaults are those of gunicorn where it has them."""
+
+from unicorn_core.settings.core import configuration, debugging, logs, mechanics, sockets, workers
+
+SETTINGS = (
+    *configuration.SETTINGS,
+    *sockets.SETTINGS,
+    *workers.SETTINGS,
+    *logs.SETTINGS,
+    *mechanics.SETTINGS,
+    *debugging.SETTINGS,
+)

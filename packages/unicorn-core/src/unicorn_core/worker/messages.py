@@ -1,0 +1,105 @@
+"""The messages on a control channel, between the arbiter and a worker or a mold."""
+
+import msgspec
+
+
+class Born(msgspec.Struct, tag="born", frozen=True):
+    """Worker to arbiter, from one that a mold forked: the process that it is."""
+
+    pid: int
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True):
+    """Worker to arbiter: the application is loaded and requests are served from now on."""
+
+
+class BootFailed(msgspec.Struct, tag="boot_failed", frozen=True):
+    """Worker or mold to arbiter: it cannot serve, and why."""
+
+    message: str
+    details: str
+    exit_code: int
+
+
+class Recycle(msgspec.Struct, tag="recycle", frozen=True):
+    """Worker to arbiter: replace me (max_requests)."""
+
+    reason: str
+
+
+class Changed(msgspec.Struct, tag="changed", frozen=True):
+    """Worker to arbiter: these files of the application have changed (setting reload)."""
+
+    paths: tuple[str, ...]
+
+
+class Probe(msgspec.Struct, tag="probe", frozen=True):
+    """Arbiter to worker, before it serves: only be ready if the application answers this path well."""
+
+    path: str
+
+
+class LameDuck(msgspec.Struct, tag="lame_duck", frozen=True):
+    """Arbiter to worker: go on accepting, but let every connection end with its next answer."""
+
+
+class Drain(msgspec.Struct, tag="drain", frozen=True):
+    """Arbiter to worker: accept no more, finish what you have, and leave."""
+
+
+class Borrow(msgspec.Struct, tag="borrow", frozen=True):
+    """Arbiter to worker: accept from the sockets of this slot as well; their descriptors come with the message."""
+
+    slot: int
+    descriptors: int
+
+
+class GiveBack(msgspec.Struct, tag="give_back", frozen=True):
+    """Arbiter to worker: accept no more from the sockets of this slot; empty their queues first if it `ends`."""
+
+    slot: int
+    ends: bool
+
+
+class Fork(msgspec.Struct, tag="fork", frozen=True):
+    """Arbiter to mold: fork this worker.
+
+    With it come the descriptors of the worker's end of its channel, of its scoreboard segment, of its file for
+    last stacks, and of its listeners, in this order.
+    """
+
+    worker: int
+    slot: int
+    row: int
+    canary: str | None
+    descriptors: int
+
+
+class Molded(msgspec.Struct, tag="molded", frozen=True):
+    """Mold to arbiter: the application is imported; what of it may suffer from being forked."""
+
+    unsafe: tuple[str, ...]
+
+
+class Reaped(msgspec.Struct, tag="reaped", frozen=True):
+    """Mold to arbiter, where the system gives no orphans to the arbiter: a worker has ended."""
+
+    pid: int
+    status: int
+
+
+Message = (
+    Born
+    | Ready
+    | BootFailed
+    | Recycle
+    | Changed
+    | Probe
+    | LameDuck
+    | Drain
+    | Borrow
+    | GiveBack
+    | Fork
+    | Molded
+    | Reaped
+)
