@@ -3,12 +3,12 @@
 Both answer the same paths: / (13 bytes), /10k, /echo (length of the request body), /stream (16 chunks of
 64 KiB), /json (a small JSON document made anew for each request), /sleep (13 bytes after 10 ms); ASGI
 also echoes WebSocket messages. Below /flask, /django (WSGI), /starlette and /fastapi (ASGI) a framework,
-imported when first asked for, says the same hello as JSON.
+imported when first asked for, says the same hello as JSON. apps:flask and so on is the application of the framework
+alone, imported at once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import time
@@ -91,6 +91,12 @@ def framework(name: str) -> Any:
     return FRAMEWORKS[name]()
 
 
+def __getattr__(name: str) -> Any:
+    if name in FRAMEWORKS:
+        return framework(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def wsgi(environ, start_response):
     path = environ["PATH_INFO"]
     kind = "text/plain"
@@ -154,6 +160,8 @@ async def http(scope, receive, send):
         headers = dict(scope["headers"])
         body = document(headers[b"user-agent"].decode("latin-1"), headers[b"accept-language"].decode("latin-1"))
     elif path == "/sleep":
+        import asyncio  # a WSGI server must not pay for it at its start
+
         await asyncio.sleep(0.01)
         body = HELLO
     elif path in ("/starlette", "/fastapi"):

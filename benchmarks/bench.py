@@ -2,10 +2,12 @@
 """Measure application servers side by side, round by round (A B C A B C ...), and print Markdown tables.
 
 bench.py load     requests a second, latency, CPU time a request and memory under load
-bench.py startup  from spawning a server to its first right answer, and its idle memory
+bench.py startup  from spawning a server to its first right answer, and its memory, idle and after requests
 bench.py idle     memory of idle keep-alive connections
 
 An argument @FILE stands for the arguments in that file, where # begins a comment.
+A bar holds for every workload in which both servers take part, or for those that stand before it: at least so many
+times the rate (load), at most so many times the time to the first answer and the memory (startup).
 Exit status: 0; 1 when a --bar is not met; 2 when the run could not begin.
 """
 
@@ -100,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--prefer", action="store_true", help="as root: run ahead of other work on the machine")
     told = new.add_argument_group("how it is told")
     told.add_argument("--reference", action="append", type=words, default=[], metavar="ROW,...")
-    told.add_argument("--bar", action="append", default=[], metavar="[WORK,...:]ROW>=FACTOR*ROW")
+    told.add_argument("--bar", action="append", default=[], metavar="[WORK,...:]ROW>=FACTOR*ROW", help="startup: <=")
     told.add_argument("--out", type=Path, help="append the Markdown here")
     told.add_argument("--json", type=Path, help="append the raw figures here")
     told.add_argument("--logs", type=Path, help="keep what the servers wrote in this folder")
@@ -125,17 +127,19 @@ def check_machine(given: argparse.Namespace, works: Sequence[Workload]) -> None:
         raise Unusable(wrk.MISSING)
     if len(given.workers) != 1 and given.mode != "startup":
         raise Unusable(f"{given.mode} takes one number of --workers")
-    if given.bar and given.mode != "load":
-        raise Unusable("--bar goes with load")
+    if given.bar and given.mode == "idle":
+        raise Unusable("--bar goes with load and startup")
 
 
-def check_names(specs: Sequence[Spec], options: Options) -> None:
-    """Unusable where a reference or a bar names what the run does not have."""
+def check_names(mode: str, specs: Sequence[Spec], options: Options) -> None:
+    """Unusable where a reference or a bar names what the run does not have, or a bar asks for what is worse."""
     names = [spec.name for spec in specs]
     if unknown := [name for name in options.references if name not in names]:
         raise Unusable(f"--reference {', '.join(unknown)}: not in this run")
     for bar in options.bars:
         bar.check(names, [work.name for work in options.works])
+        if bar.least == (mode == "startup"):
+            raise Unusable(f"the bar {str(bar)!r} has the wrong sign: {mode} has {'<=' if bar.least else '>='}")
 
 
 def pin(client_cpu: str, ahead: bool) -> None:
@@ -181,7 +185,7 @@ def run(given: argparse.Namespace, command: Sequence[str], scratch: Path) -> boo
         prefer=given.prefer,
         scratch=scratch,
     )
-    check_names(specs, options)
+    check_names(given.mode, specs, options)
     installed = Installed(folders, specs, works)
     pin(options.client_cpu, options.prefer)
     output = Output(given.out, given.json)

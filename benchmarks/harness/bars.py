@@ -1,4 +1,4 @@
-"""Bars: what a run must reach, as `[workload,...:]server>=factor*server`."""
+"""Bars: what a run must reach, as `[workload,...:]server>=factor*server`, or `<=` where less is better."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .samples import Row, cpu_ratio, ratio
 
 NAME = r"[\w.@-]+"
 BAR = re.compile(
-    rf"(?:(?P<works>[\w,]+):)?(?P<left>{NAME})(?P<sign>>=?)(?:(?P<factor>\d+(?:\.\d+)?)\*)?(?P<right>{NAME})"
+    rf"(?:(?P<works>[\w,]+):)?(?P<left>{NAME})(?P<sign>[<>]=?)(?:(?P<factor>\d+(?:\.\d+)?)\*)?(?P<right>{NAME})"
 )
 
 
@@ -24,11 +24,23 @@ class Bar:
     left: str
     right: str
     factor: float = 1.0
-    strict: bool = False  # > instead of >=
+    strict: bool = False  # > instead of >=, < instead of <=
+    least: bool = True  # False: what is measured must not be more
     works: tuple[str, ...] = ()  # the workloads that it holds for; none: each of the run
 
     def __str__(self) -> str:
-        return f"{self.left} {'>' if self.strict else '>='} {self.factor:g} x {self.right}"
+        sign = (">" if self.least else "<") + ("" if self.strict else "=")
+        return f"{self.left} {sign} {self.factor:g} x {self.right}"
+
+    def met(self, ratio: float) -> bool:
+        """Whether what was measured of the left one, in terms of the right one's, is enough; NaN never is."""
+        if ratio == self.factor:
+            return not self.strict
+        return ratio > self.factor if self.least else ratio < self.factor
+
+    def shown(self, ratio: float) -> str:
+        """Three digits, not rounded to the good side, so that a bar just missed does not look met."""
+        return f"{(math.floor if self.least else math.ceil)(ratio * 1000) / 1000:.3f}"
 
     def holds_for(self, work: str) -> bool:
         return not self.works or work in self.works
@@ -47,33 +59,34 @@ class Bar:
 class Verdict:
     work: str
     bar: Bar
-    ratio: float  # of the median rates; NaN: one of the two has no figure
+    ratio: float  # of the medians; NaN: one of the two has no figure
     cpu_ratio: float = math.nan  # of CPU time a request, told beside it
     doubts: tuple[str, ...] = ()
 
     @property
     def met(self) -> bool:
-        return self.ratio > self.bar.factor if self.bar.strict else self.ratio >= self.bar.factor
+        return self.bar.met(self.ratio)
 
     def __str__(self) -> str:
         text = f"{self.work}: {self.bar}: {'met' if self.met else '**not met**'}, "
         if math.isnan(self.ratio):
             return text + "no figure"
-        text += f"measured {cut(self.ratio)}"
+        text += f"measured {self.bar.shown(self.ratio)}"
         if not math.isnan(self.cpu_ratio):
-            text += f", {cut(self.cpu_ratio)} by CPU time a request"
+            text += f", {self.bar.shown(self.cpu_ratio)} by CPU time a request"
         return text + "".join(f"; {doubt}" for doubt in self.doubts)
 
 
 def parse(text: str) -> Bar:
     found = BAR.fullmatch("".join(text.split()))
     if not found:
-        raise BarError(f"--bar {text!r}: expected [WORKLOAD,...:]SERVER>=FACTOR*SERVER")
+        raise BarError(f"--bar {text!r}: expected [WORKLOAD,...:]SERVER>=FACTOR*SERVER (or <=)")
     return Bar(
         left=found["left"],
         right=found["right"],
         factor=float(found["factor"] or 1),
-        strict=found["sign"] == ">",
+        strict="=" not in found["sign"],
+        least=">" in found["sign"],
         works=tuple(filter(None, (found["works"] or "").split(","))),
     )
 
@@ -104,8 +117,3 @@ def doubts(rows: Iterable[Row]) -> tuple[str, ...]:
         elif row.disturbed:
             found.append(f"{row.name} had only {row.median('server_cpu'):.0%} of a core")
     return tuple(found)
-
-
-def cut(value: float) -> str:
-    """Three digits, cut and not rounded, so that a bar just missed does not look met."""
-    return f"{math.floor(value * 1000) / 1000:.3f}"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .options import Options
 from .servers import BENCHMARKS, Bin, Spec
-from .wire import connect, exchange
-from .workloads import HELLO
+from .wire import WrongAnswer, connect, exchange
+from .workloads import HELLO, Workload
 
 TICK = os.sysconf("SC_CLK_TCK")
 PORTS = itertools.count(11000 + os.getpid() * 61 % 18000)  # below the range that clients draw their ports from
@@ -30,12 +30,17 @@ class ServerFailed(Exception):
 class Server:
     """One row of the table, running."""
 
-    def __init__(self, spec: Spec, folder: Bin, options: Options, workers: int, threads: int) -> None:
+    def __init__(
+        self, spec: Spec, folder: Bin, options: Options, workers: int, threads: int, alone: Workload | None = None
+    ) -> None:
+        """`alone`: the server gets only what this workload needs, a framework's application imported at its start."""
         self.spec = spec
+        self.alone = alone
         self.port = next(PORTS)
         self.prefer = options.prefer
         self.log = options.scratch / f"{spec.name}-{self.port}.log"
-        argv = spec.argv(folder, port=self.port, workers=workers, threads=threads)
+        attribute = alone.package if alone else ""
+        argv = spec.argv(folder, port=self.port, workers=workers, threads=threads, attribute=attribute)
         self.argv = ["taskset", "-c", options.server_cpu, *argv]
         self.environment = environment(options.scratch)
         self.process: subprocess.Popen[bytes] | None = None
@@ -48,7 +53,7 @@ class Server:
         return self.process.pid
 
     def start(self, pause: float = 0.02) -> None:
-        """Spawn, and wait until GET / gives the right answer; ServerFailed with the server's own words."""
+        """Spawn, and wait until it gives the right answer; ServerFailed with the server's own words."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.argv,
@@ -70,10 +75,14 @@ class Server:
         raise ServerFailed(f"did not start: {self.last_words()}")
 
     def answers(self) -> bool:
+        """Whether GET / is answered rightly, or what the workload asks for that the server runs alone."""
         try:
+            if self.alone:
+                self.alone.check(self.port)
+                return True
             with connect(self.port, timeout=2) as sock:
                 return exchange(sock) == (200, HELLO)
-        except (OSError, ValueError):
+        except (OSError, ValueError, WrongAnswer):
             return False
 
     def last_words(self) -> str:
@@ -100,11 +109,17 @@ class Server:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The environment of every server: applications importable, no settings, temporary files in scratch."""
+    """The environment of every server: applications importable, no settings, temporary files in scratch.
+
+    Compiled modules are kept there too. Otherwise a server that runs from a checkout, whose modules nobody has
+    compiled, would compile them at each start, and be compared with one that pip has compiled.
+    """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES
     }
-    return kept | {"PYTHONPATH": str(BENCHMARKS), "TMPDIR": str(scratch)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    folders = {"TMPDIR": str(scratch), "PYTHONPYCACHEPREFIX": str(scratch / "compiled")}
+    return kept | {"PYTHONPATH": str(BENCHMARKS)} | folders
 
 
 def prefer(pid: int) -> None:

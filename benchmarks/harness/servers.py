@@ -82,10 +82,13 @@ class Spec:
         listed = work in self.only if self.only else work not in self.skip
         return listed and workers <= self.max_workers
 
-    def argv(self, folder: Bin, *, port: int, workers: int, threads: int) -> list[str]:
-        """The words of the command; split before the values go in, so a path may hold a blank."""
+    def argv(self, folder: Bin, *, port: int, workers: int, threads: int, attribute: str = "") -> list[str]:
+        """The words of the command; split before the values go in, so a path may hold a blank.
+
+        `attribute`: the application in apps.py, instead of the one that answers everything.
+        """
         values = {
-            "app": "apps:asgi" if self.kind == "asgi" else "apps:wsgi",
+            "app": f"apps:{attribute or ('asgi' if self.kind == 'asgi' else 'wsgi')}",
             "bin": folder.folder,
             "here": BENCHMARKS,
             "port": port,

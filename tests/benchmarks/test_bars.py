@@ -20,7 +20,36 @@ def test_a_bar_is_read():
     assert bars.parse("hello,10k: a >= 0.85 * b").works == ("hello", "10k")
 
 
-@pytest.mark.parametrize("text", ["", "a", "a>=", "a>=2*", "a<=b", "a>=x*b", ":a>=b", "a>=-1*b"])
+def test_a_bar_from_above_is_read():
+    bar = bars.parse("flask: a <= 0.9 * b")
+    assert (bar.works, bar.least, bar.strict) == (("flask",), False, False)
+    assert str(bar) == "a <= 0.9 x b"
+    assert str(bars.parse("a<b")) == "a < 1 x b"
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio", "met"),
+    [
+        ("a>=b", 1.0, True),
+        ("a>b", 1.0, False),
+        ("a<=b", 1.0, True),
+        ("a<b", 1.0, False),
+        ("a<=b", 0.9, True),
+        ("a<=b", 1.1, False),
+        ("a<=b", float("nan"), False),
+        ("a>=b", float("nan"), False),
+    ],
+)
+def test_when_a_bar_is_met(text, ratio, met):
+    assert bars.parse(text).met(ratio) is met
+
+
+def test_a_bar_from_above_just_missed_does_not_look_met():
+    assert bars.parse("a<=b").shown(1.0001) == "1.001"
+    assert bars.parse("a>=b").shown(0.9999) == "0.999"
+
+
+@pytest.mark.parametrize("text", ["", "a", "a>=", "a>=2*", "a=b", "a<>b", "a>=x*b", ":a>=b", "a>=-1*b"])
 def test_what_is_no_bar_is_refused(text):
     with pytest.raises(bars.BarError, match="expected"):
         bars.parse(text)

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import apps
 import bench
 import pytest
+from harness import process
 from harness.servers import (
     BENCHMARKS,
     Bin,
@@ -80,6 +82,26 @@ def test_words_of_a_command(tmp_path):
     assert words == [f"{folder}/ours", "apps:wsgi", "8000"]
 
 
+def test_the_application_of_a_framework_alone():
+    words = TABLE["peer"].argv(Bin("peers", Path(sys.executable).parent), port=1, workers=1, threads=4, attribute="x")
+    assert words[2] == 'run("apps:x", 1)'
+
+
+def test_a_framework_is_imported_when_its_application_is_looked_up(monkeypatch):
+    monkeypatch.setitem(apps.FRAMEWORKS, "rails", lambda: "the application")
+    assert apps.rails == "the application"
+    assert apps.framework("rails") == "the application"
+    assert not hasattr(apps, "struts")
+
+
+def test_modules_are_compiled_for_every_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("WEB_CONCURRENCY", "8")
+    given = process.environment(tmp_path)
+    assert given["PYTHONPYCACHEPREFIX"].startswith(str(tmp_path))
+    assert not {"PYTHONDONTWRITEBYTECODE", "WEB_CONCURRENCY"} & given.keys()
+
+
 def test_who_takes_part():
     sketch = TABLE["sketch"]
     assert sketch.can(WORKLOADS["hello"], 1)
@@ -127,4 +149,6 @@ def test_the_runs_of_the_project_fit_the_table(file):
     names = [spec.name for spec in specs]
     assert {name for listed in given.reference for name in listed} <= set(names)
     for text in given.bar:
-        bench.bars.parse(text).check(names, [work.name for work in works])
+        bar = bench.bars.parse(text)
+        bar.check(names, [work.name for work in works])
+        assert bar.least == (given.mode == "load")

@@ -3,8 +3,8 @@
 import click
 import pytest
 
+from unicorn_cli.command import build_command
 from unicorn_cli.flags import source
-from unicorn_cli.main import build_command
 from unicorn_core.settings.registry import Registry
 
 REGISTRY = Registry.discover()
@@ -46,6 +46,15 @@ def test_values_switches_and_repeated_flags() -> None:
 )
 def test_a_long_option_may_be_shortened(short: tuple[str, ...], name: str, value: str) -> None:
     assert parse(*short)[name] == value
+
+
+def test_the_value_of_an_option_is_not_taken_for_one() -> None:
+    assert parse("--name", "--work", "-w", "-b") == {"proc_name": "--work", "workers": "-b"}
+    assert parse("-n", "-w", "app:app") == {"proc_name": "-w", "app": "app:app"}
+
+
+def test_short_options_may_be_joined_with_their_values() -> None:
+    assert parse("-w4", "-b", "a:1", "-ba:2") == {"workers": "4", "bind": ("a:1", "a:2")}
 
 
 def test_an_exact_name_is_not_ambiguous_although_longer_ones_begin_with_it() -> None:

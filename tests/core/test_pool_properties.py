@@ -13,15 +13,18 @@ from unicorn_core.supervise.messages import (
     Finished,
     Halt,
     Kill,
+    LameDuck,
     Quit,
     Reloaded,
     RolledBack,
     Spawn,
 )
+from unicorn_core.supervise.occupant import State
 from unicorn_core.supervise.pool import Pool
-from unicorn_core.supervise.slot import State
+from unicorn_core.supervise.rollout import Plan, Strategy
 
-LIMITS = Limits(boot=60, silence=30, graceful=20, last=1)
+LIMITS = Limits(boot=60, silence=30, graceful=20, last=1, lifetime=100, lifetime_jitter=20, memory=1000)
+LAME = Limits(boot=60, silence=30, graceful=20, last=1, lame=5)
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -42,8 +45,11 @@ class PoolMachine(RuleBasedStateMachine):
         for action in actions:
             assert not self.finished, f"{action} after everything was finished"
             match action:
-                case Spawn(worker):
+                case Spawn(worker, _, generation):
                     assert worker not in self.alive
+                    rollout = self.pool.rollout
+                    if rollout and rollout.rolling and generation == rollout.generation != self.pool.generation:
+                        assert len(self.alive) <= max(self.pool.size, rollout.size)
                     self.alive[worker] = "booting"
                 case Drain(worker):
                     assert self.alive[worker] in ("booting", "ready")
@@ -57,6 +63,8 @@ class PoolMachine(RuleBasedStateMachine):
                 case Kill(worker):
                     assert self.alive[worker] in ("draining", "quitting", "aborting")
                     self.alive[worker] = "killed"
+                case LameDuck(worker):
+                    assert self.alive[worker] == "ready"
                 case Halt():
                     self.halted = True
                 case Reloaded() | RolledBack():
@@ -95,7 +103,7 @@ class PoolMachine(RuleBasedStateMachine):
                 self.beats[worker] = self.now
         self.perform(self.pool.tick(self.now, self.beats))
 
-    @rule(size=st.integers(0, 4))
+    @rule(size=st.integers(-1, 4))
     def somebody_resizes(self, size: int) -> None:
         self.ready_before_reload = None
         self.perform(self.pool.resize(size, self.now))
@@ -103,12 +111,28 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_worker_wants_to_be_recycled(self, data: st.DataObject) -> None:
         if worker := self.pick(data, "ready"):
-            self.perform(self.pool.recycle(worker, self.now))
+            self.perform(self.pool.recycle(worker, "old", self.now))
+
+    @rule(data=st.data(), resident=st.integers(900, 1100))
+    def a_worker_s_memory_is_measured(self, data: st.DataObject, resident: int) -> None:
+        if worker := self.pick(data, "booting", "ready", "draining"):
+            self.perform(self.pool.measured(worker, resident, self.now))
+
+    @rule()
+    @precondition(lambda self: self.now > 100)
+    def somebody_pauses(self) -> None:
+        self.ready_before_reload = None
+        self.perform(self.pool.pause(self.now))
 
     @precondition(lambda self: not self.pool.stopping)
-    @rule(size=st.integers(1, 4))
-    def somebody_reloads(self, size: int) -> None:
-        self.perform(self.pool.reload(size, LIMITS, self.now))
+    @rule(
+        size=st.integers(1, 4),
+        limits=st.sampled_from([LIMITS, LAME]),
+        strategy=st.sampled_from(Strategy),
+        canary=st.booleans(),
+    )
+    def somebody_reloads(self, size: int, limits: Limits, strategy: Strategy, canary: bool) -> None:
+        self.perform(self.pool.reload(Plan(size, limits, strategy, canary), self.now))
         self.ready_before_reload = sum(state == "ready" for state in self.alive.values())
 
     @rule(graceful=st.booleans())
@@ -124,7 +148,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_slot_has_at_most_one_worker_and_one_successor(self) -> None:
-        in_slots = [o for slot in self.pool.slots.values() for o in (slot.current, slot.successor) if o]
+        in_slots = [o for slot in self.pool.slots.values() for o in slot.occupants]
         assert len({id(o) for o in in_slots}) == len(in_slots)
         rollout = self.pool.rollout
         if not self.pool.stopping:
@@ -135,8 +159,8 @@ class PoolMachine(RuleBasedStateMachine):
         if self.pool.stopping:
             return
         for slot in self.pool.slots.values():
-            occupants = [o for o in (slot.current, slot.successor) if o]
-            assert slot.spawn_at is not None or occupants
+            waits = self.pool.rollout is not None and slot.index >= self.pool.size
+            assert slot.spawn_at is not None or slot.occupants or waits
 
     @invariant()
     def the_old_generation_serves_while_the_new_one_boots(self) -> None:
@@ -151,8 +175,33 @@ class PoolMachine(RuleBasedStateMachine):
             if occupant.state in (State.DRAINING, State.QUITTING, State.ABORTING):
                 assert occupant.deadline is not None
 
+    def settle(self) -> None:
+        """Whoever boots gets ready and whoever was told to end does: then every slot is served in the end."""
+        for _ in range(100):
+            for worker in list(self.alive):
+                state = self.alive[worker]
+                if state == "booting":
+                    self.alive[worker] = "ready"
+                    self.beats[worker] = self.now
+                    self.perform(self.pool.ready(worker, self.now))
+                elif state != "ready":
+                    del self.alive[worker]
+                    self.beats.pop(worker, None)
+                    self.perform(self.pool.exited(worker, "exited with code 0", self.now))
+            self.now += 1
+            self.beats = dict.fromkeys(self.beats, self.now)
+            self.perform(self.pool.tick(self.now, self.beats))
+        if self.pool.stopping:
+            return  # the first workers did not boot
+        assert self.pool.rollout is None
+        assert len(self.pool.slots) == self.pool.size
+        assert all(slot.serving for slot in self.pool.slots.values())
+
     def teardown(self) -> None:
-        """From wherever it stands, a quick stop ends everything."""
+        """From wherever it stands, it settles, and a quick stop ends everything."""
+        if not self.finished:
+            if not self.pool.stopping:
+                self.settle()
         if not self.finished:
             self.perform(self.pool.stop(self.now, graceful=False))
             for worker in list(self.alive):

@@ -2,7 +2,7 @@
 
 import os
 
-from unicorn_core.worker.scoreboard import IN_FLIGHT, LINE, REQUESTS, ROWS, Scoreboard
+from unicorn_core.worker.scoreboard import IN_FLIGHT, LINE, REQUESTS, ROWS, TAKEN, Row, Scoreboard, Segment
 
 
 def test_a_child_writes_and_the_parent_reads() -> None:
@@ -10,11 +10,11 @@ def test_a_child_writes_and_the_parent_reads() -> None:
     pid = os.fork()
     if pid == 0:
         row.busy()
-        row.begin(12.5, b"GET /slow HTTP/1.1")
+        row.begin(12.5, b"192.0.2.1\0GET /slow HTTP/1.1")
         os._exit(0)
     os.waitpid(pid, 0)
     assert row.last_sign() == 12.5
-    assert row.busy_with() == "GET /slow HTTP/1.1"
+    assert row.busy_with(14.0) == ("GET /slow HTTP/1.1", "192.0.2.1", 1.5)
 
 
 def test_after_its_request_a_worker_is_busy_with_nothing() -> None:
@@ -22,7 +22,7 @@ def test_after_its_request_a_worker_is_busy_with_nothing() -> None:
     row.busy()
     row.begin(1.0, b"GET / HTTP/1.1")
     row.idle(1)
-    assert row.busy_with() == ""
+    assert row.busy_with() == ("", "", 0.0)
     assert (row.cells[IN_FLIGHT], row.cells[REQUESTS]) == (0, 1)
 
 
@@ -30,7 +30,7 @@ def test_a_long_line_is_cut() -> None:
     row = Scoreboard().take()
     row.busy()
     row.begin(1.0, b"x" * (LINE + 100))
-    assert row.busy_with() == "x" * LINE
+    assert row.busy_with()[0] == "x" * LINE
 
 
 def test_rows_do_not_overlap_and_do_not_run_out() -> None:
@@ -41,7 +41,7 @@ def test_rows_do_not_overlap_and_do_not_run_out() -> None:
         row.begin(number, b"%d" % number * 300)
     for number, row in enumerate(rows):
         assert row.last_sign() == number
-        assert row.busy_with() == (str(number) * 300)[:LINE]
+        assert row.busy_with()[0] == (str(number) * 300)[:LINE]
 
 
 def test_a_row_that_was_given_back_comes_out_clean() -> None:
@@ -53,4 +53,50 @@ def test_a_row_that_was_given_back_comes_out_clean() -> None:
     again = board.take()
     assert again is row
     assert again.last_sign() == 0
-    assert again.busy_with() == ""
+    assert again.busy_with() == ("", "", 0.0)
+
+
+def test_a_process_that_maps_the_segment_later_sees_the_same_rows() -> None:
+    row = Scoreboard().take()
+    again = Row(Segment(os.dup(row.segment.fd)), row.index)
+    again.busy()
+    again.begin(3.0, b"GET / HTTP/1.1")
+    assert row.last_sign() == 3.0
+
+
+def test_a_worker_sees_who_has_less_before_it() -> None:
+    board = Scoreboard()
+    first, second = board.take(), board.take()
+    first.idle(0)
+    second.idle(0)
+    assert not first.another_has_less()
+    first.load(1)
+    assert first.another_has_less()
+    second.load(1)
+    assert not first.another_has_less()
+    second.load(TAKEN)
+    assert not first.another_has_less()
+    first.busy()
+    assert not first.another_has_less()
+    second.idle(1, 5)
+    assert first.another_has_less()
+
+
+def test_a_worker_knows_whether_it_is_alone() -> None:
+    board = Scoreboard()
+    first, second = board.take(), board.take()
+    first.load(TAKEN)
+    assert first.alone()
+    second.load(TAKEN)
+    assert not first.alone()
+    board.give_back(second)
+    assert first.alone()
+    assert not first.another_has_less()
+
+
+def test_a_worker_of_a_further_segment_is_never_alone() -> None:
+    board = Scoreboard()
+    *_, last = [board.take() for _ in range(ROWS + 1)]
+    last.idle(0)
+    assert not last.alone()
+    assert not last.another_has_less()

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -206,14 +207,17 @@ def test_a_terminal_s_interrupt_reaches_all_and_stops_all(start, left_of):
 def test_requests_while_the_server_stops_are_answered_or_refused(start, wire):
     """Whoever the server has accepted gets an answer; whoever comes later is refused.
 
-    Or reset, in the moment between the last accept and the close of the listener: no answer is ever cut.
+    Or reset, where nothing keeps new clients out (elsewhere than on Linux), between the last accept and the close of
+    the listener: no answer is ever cut.
     """
     server = start("--workers", "2")
     with SteadyClient(server, wire, "/hello") as client:
         client.saw(b"hello")
         assert server.stop() == 0
     assert set(client.answers) == {b"hello"}
-    late = ("ConnectionRefusedError", "ConnectionResetError")
+    late = (
+        ("ConnectionRefusedError",) if sys.platform == "linux" else ("ConnectionRefusedError", "ConnectionResetError")
+    )
     assert [failure for failure in client.failures if not any(name in failure for name in late)] == []
 
 
@@ -533,14 +537,6 @@ def test_resizing_fails_no_request(start, wire):
             wait_until(lambda: len(server.worker_pids()) == 2, what="two workers")
     assert not client.failures
     assert client.answers
-
-
-def test_signals_without_a_meaning_are_ignored_with_a_warning(start, wire):
-    server = start()
-    for name in ("USR2", "WINCH"):
-        server.signal(getattr(signal, f"SIG{name}"))
-        server.wait_for(f"Handling signal: {name.lower()}")
-    assert wire(server).get("/hello").body == b"hello"
 
 
 # Boot

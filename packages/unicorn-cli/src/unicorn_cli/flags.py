@@ -1,5 +1,6 @@
 """The command's flags, generated from the registry of settings."""
 
+import itertools
 from collections import defaultdict
 from typing import Any
 
@@ -34,21 +35,32 @@ class Command(click.Command):
         return by_section
 
     def _lengthen(self, args: list[str]) -> list[str]:
-        known = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
-        known.append("--help")
+        options = {name: option for option in self.params if isinstance(option, click.Option) for name in option.opts}
         result: list[str] = []
-        for index, word in enumerate(args):
+        words = iter(args)
+        for word in words:
             if word == "--":
-                return result + args[index:]
+                return [*result, word, *words]
             name, equals, value = word.partition("=")
-            if name.startswith("--") and name not in known:
-                fitting = [full for full in known if full.startswith(name)]
-                if len(fitting) > 1 and len(name) > 2:
-                    raise click.UsageError(f"Option {name} is ambiguous: it could be {', '.join(sorted(fitting))}.")
-                if fitting:
-                    name = fitting[0]
+            if name.startswith("--"):
+                name = self._full_name(name, [*options, "--help"])
+            elif word in options:
+                # click first takes a short option for a long one and collects similar names, for a millisecond.
+                name, equals, value = options[word].opts[-1], "", ""
             result.append(name + equals + value)
+            if name in options and not options[name].is_flag and not equals:
+                # What follows is its value, whatever it looks like.
+                result += itertools.islice(words, 1)
         return result
+
+    @staticmethod
+    def _full_name(name: str, known: list[str]) -> str:
+        if name in known or name == "--":
+            return name
+        fitting = [full for full in known if full.startswith(name)]
+        if len(fitting) > 1:
+            raise click.UsageError(f"Option {name} is ambiguous: it could be {', '.join(sorted(fitting))}.")
+        return fitting[0] if fitting else name
 
 
 def option(setting: Setting) -> click.Option | None:

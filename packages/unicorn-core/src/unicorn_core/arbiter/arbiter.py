@@ -1,27 +1,39 @@
-"""The arbiter's main loop: it reports events to the supervision and carries out what that decides."""
+"""The arbiter: binds the listeners, runs the pool of workers, and does what signals ask for."""
 
 import os
 import selectors
 import signal
+import sys
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
-from unicorn_core import application
+from unicorn_core.arbiter import daemon, reaper
+from unicorn_core.arbiter.births import Births
+from unicorn_core.arbiter.driver import Driver
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
+from unicorn_core.arbiter.loans import Loans
+from unicorn_core.arbiter.molds import Mold, Molds
+from unicorn_core.arbiter.presence import Presence
 from unicorn_core.arbiter.signals import SignalInbox
+from unicorn_core.arbiter.size import Size
+from unicorn_core.arbiter.sockets import Sockets
+from unicorn_core.arbiter.subreaper import become_subreaper
+from unicorn_core.arbiter.succession import Heir, Heritage, become_heir, start_folder, start_heir
+from unicorn_core.arbiter.systemd import inherited_sockets
+from unicorn_core.develop.changes import Changes
 from unicorn_core.errors import ExitCode, UnicornError
-from unicorn_core.listen.listener import Listener, open_all, parse_all
+from unicorn_core.hooks import Hooks, ServerView
 from unicorn_core.observe.logs import Logger
+from unicorn_core.observe.title import set_title
 from unicorn_core.settings.declaration import TakesEffect
-from unicorn_core.settings.registry import Registry, Settings
+from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
-from unicorn_core.worker import channel, child
-from unicorn_core.worker.base import Context
-from unicorn_core.worker.messages import BootFailed, Drain, Ready, Recycle
+from unicorn_core.supervise.upgrade import Stage, Upgrade
+from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_core.worker.scoreboard import Scoreboard
 
 GLANCE = 1.0
@@ -32,24 +44,23 @@ class Arbiter:
     """Binds, forks and looks after the workers.
 
     Args:
-        load_settings: reads the settings; called once now, and again at each reload. Raises UnicornError.
-        registry: the declared settings, which say when a change takes effect.
+        settings: the settings, or what reads them: called once now, and again at each reload. It may raise
+            UnicornError.
+        load_application: gives the application, in place of the setting wsgi_app.
     """
 
-    def __init__(self, load_settings: Callable[[], Settings], registry: Registry) -> None:
-        self._load_settings = load_settings
-        self._registry = registry
-        self.settings = load_settings()
+    def __init__(
+        self, settings: Settings | Callable[[], Settings], load_application: Callable[[], Any] | None = None
+    ) -> None:
+        self._load_settings = settings if callable(settings) else lambda: settings
+        self._load_application = load_application
+        self._folder = start_folder()
+        self.settings = self._load_settings()
         self.log = Logger(self.settings)
-        self.pid = os.getpid()
-        self._generations = {1: Generation.of(self.settings)}
-        self._pool = Pool(self.settings.workers, self._generations[1].limits)
-        self._scoreboard = Scoreboard()
-        self._handles: dict[int, Handle] = {}
-        self._listeners: list[Listener] = []
-        self._selector = selectors.DefaultSelector()
         self._exit_code = ExitCode.STOPPED
         self._finished = False
+        self._glance_at = 0.0
+        self._changes = Changes()
 
     def run(self) -> int:
         """Serve until asked to stop; the process's exit code.
@@ -57,64 +68,144 @@ class Arbiter:
         Raises:
             UnicornError: nothing could be started.
         """
-        os.chdir(self.settings.chdir)
-        self._start()
-        self._inbox = SignalInbox()
-        self._selector.register(self._inbox, selectors.EVENT_READ)
+        settings = self.settings
+        first = Generation.of(settings, self._load_application)
+        heritage = Heritage(os.environ)
+        background = daemon.go_to_background() if settings.daemon and not heritage.former else None
+        if background and not settings.enable_stdio_inheritance:
+            daemon.detach_stdio()
+        self.pid = os.getpid()
+        self._presence = Presence(settings.pidfile, heritage, background, os.environ, self.pid, self.log)
         try:
-            self._perform(self._pool.start(time.monotonic()))
+            os.chdir(settings.chdir)
+            self._start(first)
+        except UnicornError as error:
+            self._presence.failed(error.exit_code, "\n".join(filter(None, (error.details.rstrip(), f"Error: {error}"))))
+            raise
+        try:
+            self._driver.perform(self._pool.start(time.monotonic()))
             while not self._finished:
                 self._wait()
-                self._perform(self._pool.tick(time.monotonic(), self._beats()))
+                self._tick(time.monotonic())
         finally:
             self._close()
         return self._exit_code
 
     # Starting and stopping
 
-    def _start(self) -> None:
+    def _start(self, first: Generation) -> None:
         settings = self.settings
+        self._pool = Pool(int(settings.workers), first.limits)
+        self._upgrade = Upgrade()
+        self._heir: Heir | None = None
+        self._generations = {1: first}
+        self._server = ServerView(self.log, lambda: self.settings, lambda: self._pool.size)
+        self._hooks = Hooks(settings, self.log)
         for warning in settings.warnings:
             self.log.warning("%s", warning)
-        self.log.info("Starting %s", child.SERVER_SOFTWARE.replace("/", " "))
+        self.log.info("Starting %s", SERVER_SOFTWARE.replace("/", " "))
         if settings.config:
             self.log.info("Configuration: %s", settings.config)
-        addresses = parse_all(settings.bind, settings.origin("bind"))
-        self._listeners = open_all(addresses, settings.backlog, settings.umask, (settings.user, settings.group))
-        scheme = self._generations[1].worker_class.scheme
-        where = ",".join(listener.describe(scheme) for listener in self._listeners)
+        self._hooks.call("on_starting", self._server)
+        self._sockets = Sockets(inherited_sockets(os.environ, self.pid))
+        self._sockets.inherit(os.environ)
+        first.listeners[:] = self._sockets.open(settings)
+        self._sockets.drop_unwanted(first.listeners)
+        self._presence.announce()
+        set_title("master", settings)
+        where = ",".join(listener.describe(first.worker_class.scheme) for listener in first.listeners)
         self.log.info("Listening at: %s (%s)", where, self.pid)
-        self.log.info("Using worker: %s", self._generations[1].name)
+        self.log.info("Using worker: %s", first.name)
+        self._server.listening(first.listeners)
+        self._selector = selectors.DefaultSelector()
+        self._inbox = SignalInbox()
+        self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._make_driver()
+        self._hooks.call("when_ready", self._server)
+
+    def _make_driver(self) -> None:
+        scoreboard = Scoreboard()
+        # Orphans come to process 1 of a container anyway; with molds the workers are orphans on purpose.
+        adopts = become_subreaper() if self.settings.preload_app else False
+        self._collects_all = adopts or self.pid == 1
+        molds = Molds(
+            self.log, self._server, scoreboard, adopts, self._leave_to_child, self._inbox.blocked, self._watch_mold
+        )
+        births = Births(scoreboard, self.log, self._server, molds, self._leave_to_child, self._inbox.blocked)
+        self._molds = molds
+        self._driver = Driver(
+            self._pool,
+            births,
+            self._selector,
+            self.log,
+            self._generations,
+            lambda slot, generation: self._sockets.of_slot(slot, generation.listeners, generation.settings),
+            self._end_unwanted_sockets,
+            self._decided,
+            self._code_changed,
+        )
+        self._loans = Loans(self._driver, self._sockets)
+        self._size = Size(self._driver, self._sockets, self.settings.workers)
+
+    def _stop(self, graceful: bool) -> None:
+        self._presence.stopping(self._upgrade.heir)
+        self._driver.perform(self._pool.stop(time.monotonic(), graceful))
 
     def _close(self) -> None:
         """The last of the arbiter. Workers that are left (after an error in here) see their channel close and leave."""
-        for listener in self._listeners:
-            listener.remove()
-        for handle in self._handles.values():
-            handle.channel.close()
+        self._sockets.close(remove=not self._upgrade.under_way and not self._presence.has_former)
+        self._driver.forget()
         self._inbox.close()
         self._selector.close()
         self.log.info("Shutting down: Master")
+        self._hooks.call("on_exit", self._server)
+        self._presence.leave()
+
+    def _leave_to_child(self) -> None:
+        """In a new process: close every descriptor that is the arbiter's alone."""
+        self._selector.close()
+        self._inbox.forget()
+        self._driver.forget()
+        self._presence.forget()
+        if self._heir:
+            self._heir.close()
 
     # Waiting for events
 
     def _wait(self) -> None:
         now = time.monotonic()
-        due = self._pool.deadline()
-        patience = GLANCE if due is None else max(0.0, min(GLANCE, due - now))
+        dues = [part.deadline() for part in (self._pool, self._loans, self._size, self._presence)]
+        patience = min([GLANCE, *(max(0.0, due - now) for due in dues if due is not None)])
         for key, _ in self._selector.select(patience):
-            if isinstance(key.fileobj, SignalInbox):
-                for number in key.fileobj.take():
-                    self._on_signal(number)
-            elif isinstance(key.data, Handle) and key.data.number in self._handles:
-                self._listen_to(key.data)
+            match key.data:
+                case Handle():
+                    self._driver.listen(key.data)
+                case Mold():
+                    self._driver.listen_to_mold(key.data)
+                case Heir():
+                    self._heir_says()
+                case _:
+                    for number in self._inbox.take():
+                        self._on_signal(number)
+
+    def _tick(self, now: float) -> None:
+        self._driver.tick(now)
+        self._loans.tick(now)
+        self._size.tick(now)
+        self._presence.tick(now)
+        if now >= self._glance_at:
+            self._glance_at = now + GLANCE
+            self._driver.measure(now)
+            self._reap()
+
+    def _watch_mold(self, mold: Mold) -> None:
+        self._selector.register(mold.channel, selectors.EVENT_READ, mold)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number is signal.SIGCHLD:
             self._reap()
             return
         self.log.info("Handling signal: %s", number.name.removeprefix("SIG").lower())
-        now = time.monotonic()
         match number:
             case signal.SIGTERM:
                 self._stop(graceful=not self._pool.stopping)
@@ -123,28 +214,49 @@ class Arbiter:
             case signal.SIGHUP:
                 self._reload()
             case signal.SIGTTIN:
-                self._perform(self._pool.resize(self._pool.size + 1, now))
+                self._resize(self._pool.size + 1)
             case signal.SIGTTOU:
-                self._perform(self._pool.resize(self._pool.size - 1, now))
+                self._resize(self._pool.size - 1)
             case signal.SIGUSR1:
                 self.log.reopen_files()
-                for handle in self._handles.values():
-                    handle.signal(signal.SIGUSR1)
-            case _:
-                self.log.warning("Signal %s is not supported yet and is ignored", number.name)
+                self._driver.signal(signal.SIGUSR1)
+                self._molds.signal(signal.SIGUSR1)
+            case signal.SIGUSR2:
+                self._start_heir()
+            case signal.SIGWINCH:
+                self._pause()
 
-    def _stop(self, graceful: bool) -> None:
-        self._perform(self._pool.stop(time.monotonic(), graceful))
-        for listener in self._listeners:
-            # The workers empty the accept queue through their own descriptors.
-            listener.close()
+    def _resize(self, size: int) -> None:
+        self._driver.perform(self._pool.resize(size, time.monotonic()))
+
+    def _pause(self) -> None:
+        """WINCH: drain the workers and keep this master, as one does beside a new one. A terminal sends it, too."""
+        if not self.settings.daemon and sys.stdin and sys.stdin.isatty():
+            self.log.debug("WINCH means nothing to a master in a terminal: the size of the window has changed")
+            return
+        self._driver.perform(self._pool.pause(time.monotonic()))
+
+    def _reap(self) -> None:
+        pids = [*self._driver.pids, *([self._upgrade.heir] if self._upgrade.heir else [])]
+        for pid, status in reaper.ended(pids, self._collects_all):
+            if not self._driver.reaped(pid, status):
+                self._heir_ended(pid, status)
+
+    # Reloading
+
+    def _code_changed(self, paths: Sequence[str]) -> None:
+        """Files of the application have changed (setting reload)."""
+        if self._pool.stopping or not self._changes.is_new(paths):
+            return
+        self.log.info("Reloading, since these have changed: %s", ", ".join(os.path.relpath(path) for path in paths))
+        self._reload()
 
     def _reload(self) -> None:
-        """HUP: a new generation with the settings as they are now; wrong ones are reported and change nothing."""
+        """A new generation with the settings as they are now; wrong ones are reported and change nothing."""
         try:
             settings = self._load_settings()
-            generation = Generation.of(settings)
-            parse_all(settings.bind, settings.origin("bind"))
+            generation = Generation.of(settings, self._load_application)
+            generation.listeners[:] = self._sockets.open(settings)
         except UnicornError as error:
             self.log.error("Reload refused, nothing changed: %s", error)
             if error.details:
@@ -152,193 +264,125 @@ class Arbiter:
             return
         for warning in settings.warnings:
             self.log.warning("%s", warning)
-        for name in settings:
-            declared = self._registry.settings.get(name)
-            changed = getattr(settings, name) != getattr(self.settings, name)
-            if changed and declared and declared.takes_effect is TakesEffect.RESTART:
-                self.log.warning("Setting %s has changed; that takes effect after a restart", name)
+        self._tell_what_needs_a_restart(settings)
         self.log.error_log.setLevel(settings.loglevel.upper())
-        actions = self._pool.reload(settings.workers, generation.limits, time.monotonic())
+        self._presence.reloading()
+        Hooks(settings, self.log).call("on_reload", self._server)
+        plan = generation.plan
+        if settings.workers.maximum > settings.workers:
+            # A pool that has grown with its load keeps what it needs.
+            plan = replace(plan, size=min(max(self._pool.size, plan.size), settings.workers.maximum))
+        actions = self._pool.reload(plan, time.monotonic())
         if self._pool.rollout:
             number = self._pool.rollout.generation
             self._generations[number] = generation
             self.log.info("Reloading: generation %s boots beside generation %s", number, self._pool.generation)
-        self._perform(actions)
+        self._driver.perform(actions)
 
-    def _listen_to(self, handle: Handle) -> None:
-        """Read a worker's control channel."""
-        now = time.monotonic()
-        try:
-            received = handle.channel.receive()
-        except channel.ChannelError as error:
-            self.log.error("Worker (pid:%s) sent nonsense on its control channel: %s", handle.pid, error)
-            self._selector.unregister(handle.channel)
-            handle.signal(signal.SIGKILL)
+    def _tell_what_needs_a_restart(self, settings: Settings) -> None:
+        for name in settings:
+            declared = settings.declared.get(name)
+            changed = getattr(settings, name) != getattr(self.settings, name)
+            if changed and declared and declared.takes_effect is TakesEffect.RESTART:
+                self.log.warning("Setting %s has changed; that takes effect after a restart", name)
+
+    # What the pool decides about itself
+
+    def _decided(self, action: messages.Action) -> None:
+        match action:
+            case messages.Resized(size, before):
+                self._hooks.call("nworkers_changed", self._server, size, before or None)
+            case messages.Complete(generation, size):
+                self._keep_only(generation)
+                self._tell_ready("Ready", generation, size)
+            case messages.Reloaded(generation):
+                self.settings = self._generations[generation].settings
+                self._hooks = Hooks(self.settings, self.log)
+                self._size = Size(self._driver, self._sockets, self.settings.workers)
+                self._keep_only(generation)
+                self._tell_ready("Reloaded", generation, self._pool.size)
+            case messages.RolledBack(generation, failure):
+                self._driver.tell_failure(failure)
+                self.log.error("Reload failed: generation %s is withdrawn, the old one keeps serving", generation)
+                self._presence.serves(f"Reload failed: {failure.message}")
+                self._end_unwanted_sockets()
+                self._sockets.close_ended()
+            case messages.Halt(failure):
+                self._exit_code = ExitCode(failure.exit_code)
+                self._driver.tell_failure(failure)
+                self.log.error("Worker failed to boot; the server stops (exit code %s)", failure.exit_code)
+                self._presence.failed(failure.exit_code, f"{failure.details}Error: {failure.message}")
+            case messages.Finished():
+                self._finished = True
+
+    def _tell_ready(self, how: str, generation: int, size: int) -> None:
+        text = f"generation {generation} serves with workers: {size}"
+        self.log.info("%s: %s", how, text)
+        self._presence.serves(f"{how}: {text}")
+
+    def _keep_only(self, generation: int) -> None:
+        """Forget the generations before; their workers drain with what they have."""
+        listeners = self._generations[generation].listeners
+        for number in [number for number in self._generations if number != generation]:
+            del self._generations[number]
+        self._molds.keep_only({generation})
+        self._sockets.close_ended()
+        self._server.listening(listeners)
+
+    def _end_unwanted_sockets(self) -> None:
+        """Before workers are drained: what no generation and no slot wants any more must not fill again."""
+        pool = self._pool
+        if pool.stopping:
+            if not self._upgrade.under_way and not self._presence.has_former:
+                self._sockets.end(self._sockets)
             return
-        for message in received:
-            match message:
-                case Ready():
-                    self.log.debug("Worker ready (pid: %s)", handle.pid)
-                    handle.ready = True
-                    self._perform(self._pool.ready(handle.number, now))
-                case BootFailed(text, details, exit_code):
-                    handle.told = True
-                    failure = messages.BootFailure(text, details, exit_code)
-                    self._perform(self._pool.boot_failed(handle.number, failure))
-                case Recycle():
-                    self._perform(self._pool.recycle(handle.number, now))
-        if handle.channel.closed and handle.channel.fileno() in self._selector.get_map():
-            self._selector.unregister(handle.channel)
+        numbers = {pool.generation, pool.rollout.generation if pool.rollout else pool.generation}
+        wanted = [listener for number in numbers for listener in self._generations[number].listeners]
+        self._sockets.end_others(wanted)
+        if pool.size or pool.rollout:
+            self._sockets.end_slots(len(pool.slots))
 
-    def _reap(self) -> None:
-        """Collect the workers that ended. Only pids that were forked here are asked for: others are not ours."""
-        for handle in list(self._handles.values()):
-            pid, status = os.waitpid(handle.pid, os.WNOHANG)
-            if pid == 0:
-                continue
-            # What the worker said last comes before its end.
-            self._listen_to(handle)
-            self._explain_end(handle, status)
-            del self._handles[handle.number]
-            if handle.channel.fileno() in self._selector.get_map():
-                self._selector.unregister(handle.channel)
-            handle.channel.close()
-            self._scoreboard.give_back(handle.row)
-            self._perform(self._pool.exited(handle.number, exit_in_words(status), time.monotonic()))
+    # Upgrading
 
-    def _explain_end(self, handle: Handle, status: int) -> None:
-        how = exit_in_words(status)
-        if handle.ended_by:
-            self.log.debug("Worker (pid:%s) %s (%s)", handle.pid, how, handle.ended_by)
-        elif os.WIFSIGNALED(status):
-            hint = " Perhaps out of memory?" if os.WTERMSIG(status) == signal.SIGKILL else ""
-            busy = handle.row.busy_with()
-            during = f" It was busy with: {busy}" if busy else ""
-            self.log.error("Worker (pid:%s) %s!%s%s", handle.pid, how, hint, during)
-        elif not handle.told:
-            self.log.error("Worker (pid:%s) %s without having been asked to", handle.pid, how)
-
-    def _beats(self) -> dict[int, float]:
-        return {handle.number: handle.beat for handle in self._handles.values()}
-
-    # Carrying out what the supervision decided
-
-    def _perform(self, actions: list[messages.Action]) -> None:
-        for action in actions:
-            match action:
-                case messages.Spawn():
-                    self._spawn(action)
-                case messages.Drain(worker):
-                    self._drain(worker)
-                case messages.Quit(worker):
-                    self._end(worker, signal.SIGQUIT, "asked to quit")
-                case messages.Abort(worker, silent_for):
-                    self._abort(worker, silent_for)
-                case messages.Kill(worker):
-                    if handle := self._handles.get(worker):
-                        self.log.error("Worker (pid:%s) did not leave in time and is killed", handle.pid)
-                    self._end(worker, signal.SIGKILL, "did not leave in time")
-                case messages.BackingOff(slot, delay, failures, failure):
-                    self._tell_back_off(slot, delay, failures, failure)
-                case messages.Complete(generation, size):
-                    self._forget_generations(generation)
-                    self.log.info("Ready: generation %s serves with workers: %s", generation, size)
-                case messages.Reloaded(generation):
-                    self.settings = self._generations[generation].settings
-                    self._forget_generations(generation)
-                    self.log.info("Reloaded: generation %s serves with workers: %s", generation, self._pool.size)
-                case messages.RolledBack(generation, failure):
-                    self._tell_failure(failure)
-                    self.log.error("Reload failed: generation %s is withdrawn, the old one keeps serving", generation)
-                case messages.Halt(failure):
-                    self._exit_code = ExitCode(failure.exit_code)
-                    self._tell_failure(failure)
-                    self.log.error("Worker failed to boot; the server stops (exit code %s)", failure.exit_code)
-                case messages.Finished():
-                    self._finished = True
-                case _:
-                    assert_never(action)
-
-    def _spawn(self, action: messages.Spawn) -> None:
-        generation = self._generations[action.generation]
-        ours, theirs = channel.pair()
-        row = self._scoreboard.take()
+    def _start_heir(self) -> None:
+        """USR2: start the next master beside this one."""
+        if self._upgrade.under_way:
+            self.log.warning("An upgrade is under way: the new master (pid:%s) is there already", self._upgrade.heir)
+            return
+        if self._pool.stopping:
+            self.log.warning("Signal USR2 is ignored: this master is stopping")
+            return
+        retires = self.settings.upgrade_mode == "auto"
+        if retires and self.pid == 1:
+            self.log.error("Cannot upgrade with upgrade_mode = auto: a container ends with this process (pid 1)")
+            return
+        self._hooks.call("pre_exec", self._server)
+        descriptors, variables = self._sockets.bequest()
         with self._inbox.blocked() as mask:
-            try:
-                pid = os.fork()
-            except OSError as error:
-                self.log.error("Cannot fork a worker: %s", error.strerror)
-                ours.close()
-                theirs.close()
-                self._scoreboard.give_back(row)
-                failed = self._pool.exited(action.worker, f"could not be forked: {error.strerror}", time.monotonic())
-                self._perform(failed)
-                return
-            if pid == 0:
-                self._leave_to_child(ours)
-                context = Context(
-                    number=action.worker,
-                    slot=action.slot,
-                    generation=action.generation,
-                    settings=generation.settings,
-                    listeners=self._listeners,
-                    log=self.log,
-                    row=row,
-                    channel=theirs,
-                    load_application=partial(application.load, generation.settings.wsgi_app),
-                )
-                child.live(generation.worker_class, context, mask)
-        theirs.close()
-        handle = Handle(action.worker, pid, action.slot, action.generation, ours, row)
-        self._handles[action.worker] = handle
-        self._selector.register(ours, selectors.EVENT_READ, handle)
+            pid, heir = start_heir(self._folder, descriptors, variables, mask)
+            if heir is None:
+                become_heir()
+        self._heir = heir
+        self._selector.register(heir, selectors.EVENT_READ, heir)
+        self._upgrade.started(pid, retires)
+        self.log.info("Upgrading: the new master (pid:%s) boots beside this one (pid:%s)", pid, self.pid)
 
-    def _leave_to_child(self, ours: channel.Channel) -> None:
-        """In a new worker: close every descriptor that is the arbiter's alone."""
-        ours.close()
-        self._selector.close()
-        self._inbox.forget()
-        for handle in self._handles.values():
-            handle.channel.close()
+    def _heir_says(self) -> None:
+        heir = self._heir
+        assert heir is not None
+        self._selector.unregister(heir)
+        serves = heir.says_that_it_serves()
+        heir.close()
+        self._heir = None
+        if serves:
+            self.log.info("Upgraded: the new master (pid:%s) serves", heir.pid)
+            if self._upgrade.ready():
+                self._stop(graceful=True)
 
-    def _drain(self, worker: int) -> None:
-        """A worker that boots listens to signals only; it may be ready by now, and decides what SIGTERM means."""
-        if handle := self._handles.get(worker):
-            handle.ended_by = "drained"
-            if not (handle.ready and handle.channel.send(Drain())):
-                handle.signal(signal.SIGTERM)
-
-    def _end(self, worker: int, number: signal.Signals, why: str) -> None:
-        if handle := self._handles.get(worker):
-            handle.ended_by = why
-            handle.signal(number)
-
-    def _abort(self, worker: int, silent_for: float) -> None:
-        handle = self._handles.get(worker)
-        if handle is None:
-            return
-        self.log.critical("WORKER TIMEOUT (pid:%s)", handle.pid)
-        busy = handle.row.busy_with()
-        self.log.error(
-            "Worker (pid:%s) was silent for %.1f s%s",
-            handle.pid,
-            silent_for,
-            f"; busy with: {busy}" if busy else "",
-        )
-        self._end(worker, signal.SIGABRT, "timeout")
-
-    def _tell_back_off(self, slot: int, delay: float, failures: int, failure: messages.BootFailure | None) -> None:
-        if failure and failures == 1:
-            self._tell_failure(failure)
-        why = failure.message if failure else "its workers ended soon after they were ready"
-        self.log.error("Slot %s: %s times in a row: %s; next try in %.1f s", slot, failures, why, delay)
-
-    def _tell_failure(self, failure: messages.BootFailure) -> None:
-        if failure.details:
-            self.log.error("The application raised:\n%s", failure.details.rstrip())
-        self.log.error("%s", failure.message)
-
-    # Generations
-
-    def _forget_generations(self, current: int) -> None:
-        self._generations = {current: self._generations[current]}
+    def _heir_ended(self, pid: int, status: int) -> None:
+        stage = self._upgrade.exited(pid)
+        how = exit_in_words(status)
+        if stage is Stage.BOOTING:
+            self.log.error("Upgrade failed: the new master (pid:%s) %s; this one keeps serving", pid, how)
+        elif stage is Stage.SERVING:
+            self.log.warning("The new master (pid:%s) %s; this one goes on", pid, how)

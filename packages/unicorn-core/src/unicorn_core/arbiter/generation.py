@@ -1,25 +1,39 @@
 """What the workers of one generation run with."""
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from unicorn_core import plugins
 from unicorn_core.errors import SettingError
+from unicorn_core.listen.listener import Listener
 from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise.limits import Limits
+from unicorn_core.supervise.rollout import Plan, Strategy
 from unicorn_core.worker.base import Worker
 
 
 @dataclass(frozen=True)
 class Generation:
-    """The settings as they were when the generation began, and what follows from them."""
+    """The settings as they were when the generation began, and what follows from them.
+
+    Attributes:
+        load: gives the application; None: the one that the setting wsgi_app names.
+        listeners: where it listens; filled in once they are open.
+    """
 
     settings: Settings
     worker_class: type[Worker]
+    load: Callable[[], Any] | None = None
+    listeners: list[Listener] = field(default_factory=list)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Generation":
+    def of(cls, settings: Settings, load: Callable[[], Any] | None = None) -> "Generation":
         """Find the worker class and let it check the settings.
+
+        Args:
+            load: gives the application, in place of the setting wsgi_app.
 
         Raises:
             PluginError: the worker class is not installed.
@@ -32,7 +46,18 @@ class Generation:
                 f"must be a subclass of {Worker.__module__}.{Worker.__name__}"
             )
         worker_class.check(settings)
-        return cls(settings, worker_class)
+        if settings.reload:
+            # Imported here, as in the worker: a server in production pays nothing for it. Here too, so that the
+            # watcher has its thread from before a worker class patches the standard library.
+            from unicorn_core.develop import engines, reloading  # noqa: F401
+
+            engines.check(settings.reload_engine)
+        if settings.reload_canary and worker_class.probe is Worker.probe:
+            raise SettingError(
+                f"setting reload_canary ({settings.origin('reload_canary')}): the worker class "
+                f"{settings.worker_class!r} cannot answer a probe"
+            )
+        return cls(settings, worker_class, load)
 
     @property
     def name(self) -> str:
@@ -43,7 +68,22 @@ class Generation:
     @property
     def limits(self) -> Limits:
         settings = self.settings
-        return Limits(boot=settings.worker_boot_timeout, silence=settings.timeout, graceful=settings.graceful_timeout)
+        return Limits(
+            boot=settings.worker_boot_timeout,
+            silence=settings.timeout,
+            graceful=settings.graceful_timeout,
+            lame=settings.drain_delay,
+            lifetime=settings.worker_max_lifetime,
+            lifetime_jitter=settings.worker_max_lifetime_jitter,
+            memory=settings.worker_max_memory,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """How it takes the place of the one before it."""
+        settings = self.settings
+        strategy = Strategy(settings.reload_strategy)
+        return Plan(int(settings.workers), self.limits, strategy, canary=bool(settings.reload_canary))
 
 
 def _find(wanted: object) -> object:

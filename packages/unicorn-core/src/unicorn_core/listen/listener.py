@@ -4,8 +4,10 @@ import errno
 import os
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from unicorn_core.errors import ListenError, SettingError
 from unicorn_core.listen.address import Address, InheritedAddress, TcpAddress, UnixAddress, parse
@@ -13,6 +15,8 @@ from unicorn_core.listen.address import Address, InheritedAddress, TcpAddress, U
 PATIENCE = 2.5
 """Seconds during which an address in use is tried again: the predecessor may just be leaving."""
 PAUSE = 0.25
+_TCPI_UNACKED = 24
+"""Offset in Linux's struct tcp_info; of a listening socket the field tells the length of its queue."""
 
 
 class Listener:
@@ -21,13 +25,22 @@ class Listener:
     Attributes:
         socket: non-blocking.
         is_unix: it is a unix socket.
+        path: the file of a unix socket that this server has made.
+        inherited: another process has made it, and may go on listening when this server ends.
+        reuse_port: others may listen on the same address.
+        ends: nobody new gets in.
     """
 
-    def __init__(self, sock: socket.socket, unlink: str | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, path: str | None = None, inherited: bool = False, reuse_port: bool = False
+    ) -> None:
         self.socket = sock
+        self.path = path
+        self.inherited = inherited
+        self.reuse_port = reuse_port
+        self.ends = False
         self.is_unix = sock.family == socket.AF_UNIX
-        self._unlink = unlink
-        self._inode = os.stat(unlink).st_ino if unlink else 0
+        self._inode = os.stat(path).st_ino if path else 0
 
     def describe(self, scheme: str) -> str:
         """As the log shows it: http://127.0.0.1:8000, unix:/run/app.sock."""
@@ -37,6 +50,35 @@ class Listener:
             return f"unix:{'@' + path[1:] if path.startswith(chr(0)) else path}"
         return f"{scheme}://{TcpAddress(name[0], name[1])}"
 
+    def turn_away(self) -> bool:
+        """Let no new client in, for good and for all processes that share it; who is in the queue can be accepted.
+
+        A handshake that has begun may still finish. False where this is not possible, or not ours to do: then new
+        clients get into the queue until the last process has closed the listener.
+        """
+        self.ends = True
+        if self.inherited:
+            return False
+        if not self.is_unix:
+            # Imported here: it needs ctypes, which takes its time, and most processes never come to this.
+            from unicorn_core.listen import syn_filter
+
+            return syn_filter.attach(self.socket)
+        if sys.platform != "linux":
+            return False  # what a shutdown does to a listening socket is Linux's alone
+        try:
+            self.socket.shutdown(socket.SHUT_RD)
+        except OSError:
+            return False
+        return True
+
+    def queued(self) -> int:
+        """How many connections wait to be accepted; 0 where the system does not tell (unix sockets, macOS)."""
+        if self.is_unix or sys.platform != "linux":
+            return 0
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCPI_UNACKED + 4)
+        return int.from_bytes(info[_TCPI_UNACKED:], sys.byteorder)
+
     def close(self) -> None:
         """Stop listening in this process."""
         self.socket.close()
@@ -44,10 +86,10 @@ class Listener:
     def remove(self) -> None:
         """Close, and remove the file of a unix socket that this server made, unless another one lies there now."""
         self.close()
-        if self._unlink:
+        if self.path:
             try:
-                if os.stat(self._unlink).st_ino == self._inode:
-                    os.unlink(self._unlink)
+                if os.stat(self.path).st_ino == self._inode:
+                    os.unlink(self.path)
             except FileNotFoundError:
                 pass
 
@@ -65,20 +107,23 @@ def parse_all(texts: Iterable[str], origin: str) -> list[Address]:
     return addresses
 
 
-def open_all(addresses: Iterable[Address], backlog: int, umask: int, owner: tuple[int, int]) -> list[Listener]:
+def open_all(
+    addresses: Iterable[Address], backlog: int, umask: int, owner: tuple[int, int], reuse_port: bool = False
+) -> list[Listener]:
     """Open a listener for each address.
 
     Args:
         backlog: length of the accept queue.
         umask: mode bits that unix sockets are made without.
         owner: user and group id that own unix sockets.
+        reuse_port: TCP addresses may be listened on several times.
 
     Raises:
         ListenError: one cannot be opened; those opened before are closed again.
     """
     listeners: list[Listener] = []
     try:
-        listeners.extend(_open(address, backlog, umask, owner) for address in addresses)
+        listeners.extend(_open(address, backlog, umask, owner, reuse_port) for address in addresses)
     except BaseException:
         for listener in listeners:
             listener.remove()
@@ -86,13 +131,29 @@ def open_all(addresses: Iterable[Address], backlog: int, umask: int, owner: tupl
     return listeners
 
 
-def _open(address: Address, backlog: int, umask: int, owner: tuple[int, int]) -> Listener:
+def open_like(listener: Listener, backlog: int) -> Listener:
+    """A further listener on the same TCP address; both must have `reuse_port`.
+
+    Raises:
+        ListenError: it cannot be opened.
+    """
+    sock = listener.socket
+    name = sock.getsockname()
+    six = sock.family == socket.AF_INET6
+    dual = six and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    try:
+        return _bound(sock.family, name, backlog, dual=dual, reuse_port=True)
+    except OSError as error:
+        raise ListenError(f"cannot listen once more on {name[0]}:{name[1]}: {error.strerror}") from error
+
+
+def _open(address: Address, backlog: int, umask: int, owner: tuple[int, int], reuse_port: bool) -> Listener:
     until = time.monotonic() + PATIENCE
     while True:
         try:
             match address:
                 case TcpAddress():
-                    return _tcp(address, backlog)
+                    return _tcp(address, backlog, reuse_port)
                 case UnixAddress():
                     return _unix(address, backlog, umask, owner)
                 case InheritedAddress():
@@ -113,22 +174,28 @@ def _reason(address: Address, error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _tcp(address: TcpAddress, backlog: int) -> Listener:
+def _tcp(address: TcpAddress, backlog: int, reuse_port: bool) -> Listener:
     found = socket.getaddrinfo(address.host or "0.0.0.0", address.port, type=socket.SOCK_STREAM)
     # A name such as localhost means IPv4 where it has one, as with gunicorn.
-    family, kind, protocol, _, name = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    sock = socket.socket(family, kind, protocol)
+    family, _, _, _, name = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return _bound(family, name, backlog, dual=address.host == "::", reuse_port=reuse_port)
+
+
+def _bound(family: int, name: Any, backlog: int, *, dual: bool, reuse_port: bool) -> Listener:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
         sock.bind(name)
         sock.listen(backlog)
         sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
-    return Listener(sock)
+    return Listener(sock, reuse_port=reuse_port)
 
 
 def _unix(address: UnixAddress, backlog: int, umask: int, owner: tuple[int, int]) -> Listener:
@@ -180,4 +247,5 @@ def _inherited(address: InheritedAddress) -> Listener:
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise OSError(errno.EINVAL, "the descriptor is a socket, but it does not listen")
     sock.setblocking(False)
-    return Listener(sock)
+    sock.set_inheritable(False)
+    return Listener(sock, inherited=True)

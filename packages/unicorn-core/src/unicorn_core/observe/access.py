@@ -1,6 +1,5 @@
 """The access log: a format is compiled once, each answered request makes one line of it."""
 
-import base64
 import os
 import re
 import time
@@ -57,6 +56,8 @@ def _basic_user(authorization: str) -> str:
     if scheme.lower() != "basic":
         return ""
     try:
+        import base64  # few requests need it, and no start does
+
         return base64.b64decode(credentials.strip(), validate=True).decode("utf-8", "replace").partition(":")[0]
     except ValueError:
         return ""

@@ -1,9 +1,10 @@
 """How a setting is declared: once, as data, by the package that uses it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from unicorn_core.settings.kinds import Kind
 
@@ -16,16 +17,14 @@ class TakesEffect(Enum):
     RESTART = "after a restart"
 
 
-@dataclass(frozen=True)
-class EnvironmentDefault:
+class EnvironmentDefault(Struct, frozen=True):
     """An environment variable that changes only the default, below any file (PORT, WEB_CONCURRENCY, ...)."""
 
     variable: str
     convert: Callable[[str], Any] = str
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One setting.
 
     Attributes:

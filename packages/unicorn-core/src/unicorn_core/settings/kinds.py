@@ -4,12 +4,15 @@
 """
 
 import grp
+import inspect
 import os
 import pwd
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from unicorn_core.settings.callables import AnyCallable, Leading, accepted, resolve
 from unicorn_core.settings.cpus import usable_cpus
 
 
@@ -66,13 +69,18 @@ class Workers(int):
         made.maximum = minimum if maximum is None else maximum
         return made
 
+    def __eq__(self, other: object) -> bool:
+        return int.__eq__(self, other) and (not isinstance(other, Workers) or self.maximum == other.maximum)
+
+    __hash__ = int.__hash__
+
     def __repr__(self) -> str:
         return str(int(self)) if self.maximum == self else f"'{int(self)}..{self.maximum}'"
 
 
 @dataclass(frozen=True)
 class WorkerCount:
-    """A number of workers, `auto`, or MIN..MAX (each of which may be `auto`)."""
+    """A number of workers, `auto`, or MIN..MAX, one of which may be `auto` (kept on its side of the other)."""
 
     maximum: int
     metavar: str = "N|auto|MIN..MAX"
@@ -82,8 +90,11 @@ class WorkerCount:
             return raw
         low, dots, high = raw.partition("..") if isinstance(raw, str) else (raw, "", "")
         try:
-            minimum = self._number(low)
-            maximum = self._number(high) if dots else minimum
+            minimum, maximum = self._number(low), self._number(high if dots else low)
+            if _is_auto(low):
+                minimum = min(minimum, maximum)
+            elif _is_auto(high):
+                maximum = max(minimum, maximum)
         except ValueError:
             minimum = maximum = 0
         if not 1 <= minimum <= maximum:
@@ -91,9 +102,13 @@ class WorkerCount:
         return Workers(minimum, maximum)
 
     def _number(self, raw: object) -> int:
-        if isinstance(raw, str) and raw.strip().lower() == "auto":
+        if _is_auto(raw):
             return min(self.maximum, usable_cpus())
         return Integer(1, self.maximum).parse(raw)
+
+
+def _is_auto(raw: object) -> bool:
+    return isinstance(raw, str) and raw.strip().lower() == "auto"
 
 
 @dataclass(frozen=True)
@@ -105,9 +120,9 @@ class Bytes:
     def parse(self, raw: object) -> int:
         factor = 1
         if isinstance(raw, str):
-            text = raw.strip().upper().removesuffix("B").removesuffix("I")
-            factor = 1024 ** ("KMG".find(text[-1:]) + 1) if text[-1:] and text[-1:] in "KMG" else 1
-            raw = text if factor == 1 else text[:-1]
+            text = re.sub(r"(?<=[KMG])i?B$|(?<=[0-9])B$", "", raw.strip(), flags=re.IGNORECASE)
+            power = " KMG".find(text[-1:].upper()) if text else 0
+            factor, raw = (1024**power, text[:-1]) if power > 0 else (1, text)
         try:
             return Integer().parse(raw) * factor
         except ValueError:
@@ -300,3 +315,39 @@ class ClassOrName:
         if isinstance(raw, type) or (isinstance(raw, str) and raw.strip()):
             return raw.strip() if isinstance(raw, str) else raw
         raise ValueError("a name or a class")
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A function that the server calls, or `module:function` (also `module.function`) to import it; None for no hook.
+
+    Attributes:
+        arguments: with which it is called, in order.
+        least: it may take only so many of the first ones; by default it must take all. The result takes all of them.
+    """
+
+    arguments: tuple[str, ...]
+    least: int | None = None
+    metavar: str = "HOOK"
+
+    def parse(self, raw: object) -> AnyCallable | None:
+        if raw is None:
+            return None
+        function = resolve(raw) if isinstance(raw, str) else raw
+        if not callable(function):
+            raise ValueError(f"a function{self._signature}, or module:function to import one")
+        if inspect.iscoroutinefunction(function):
+            raise ValueError(f"a plain function{self._signature}: nothing awaits one that is async")
+        most = len(self.arguments)
+        count = accepted(function, most if self.least is None else self.least, most)
+        if count is None:
+            raise ValueError(f"a function that takes {self._signature}; this one takes {inspect.signature(function)}")
+        return function if count == most else Leading(function, count)
+
+    @property
+    def _signature(self) -> str:
+        if self.least is None:
+            return f"({', '.join(self.arguments)})"
+        return " or ".join(
+            f"({', '.join(self.arguments[:count])})" for count in range(self.least, len(self.arguments) + 1)
+        )

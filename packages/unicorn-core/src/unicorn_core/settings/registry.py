@@ -1,17 +1,16 @@
 """The registry of declared settings, and the merge of several sources into one `Settings` object."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from unicorn_core import plugins
 from unicorn_core.errors import SettingError
 from unicorn_core.settings.declaration import Setting
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """Raw values from one place; `origins` names the place of a value more exactly than `name`."""
 
     name: str
@@ -24,12 +23,34 @@ class Source:
 
 
 class Settings:
-    """The merged values, read as attributes; never changed once made."""
+    """The merged values, read as attributes; never changed once made.
 
-    def __init__(self, values: dict[str, Any], origins: dict[str, str], warnings: tuple[str, ...] = ()) -> None:
+    Attributes:
+        warnings: what was noticed in the sources, for the log.
+        declared: the declarations by name, of those that have one.
+    """
+
+    def __init__(
+        self,
+        values: dict[str, Any],
+        origins: dict[str, str],
+        warnings: tuple[str, ...] = (),
+        declared: Mapping[str, Setting] | None = None,
+    ) -> None:
         self._values = values
         self._origins = origins
         self.warnings = warnings
+        self.declared = declared or {}
+
+    @classmethod
+    def of(cls, **values: object) -> "Settings":
+        """These values, and the defaults of all installed packages for the rest.
+
+        Raises:
+            SettingError: an unknown name, or a value that is not allowed.
+        """
+        registry = Registry.discover()
+        return registry.resolve([*registry.default_source({}), Source("program", values)])
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -47,7 +68,7 @@ class Settings:
     def replaced(self, **changes: Any) -> "Settings":
         """A copy with some final values changed."""
         origins = self._origins | dict.fromkeys(changes, "set by the program")
-        return Settings(self._values | changes, origins, self.warnings)
+        return Settings(self._values | changes, origins, self.warnings, self.declared)
 
 
 class Registry:
@@ -96,7 +117,7 @@ class Registry:
                     raise SettingError(f"unknown setting {name!r} ({source.origin(name)}){self.suggestion(name)}")
                 winners[name] = raw, source.origin(name)
         values = {name: self.parse(name, raw, origin) for name, (raw, origin) in winners.items()}
-        return Settings(values, {name: origin for name, (_, origin) in winners.items()}, warnings)
+        return Settings(values, {name: origin for name, (_, origin) in winners.items()}, warnings, self.settings)
 
     def parse(self, name: str, raw: object, origin: str) -> Any:
         """The final value of one setting; SettingError names setting, value, origin and what is allowed."""
@@ -107,5 +128,7 @@ class Registry:
 
     def suggestion(self, name: str) -> str:
         """ " - did you mean 'x'?" where a setting of a similar name exists, else an empty string."""
+        import difflib  # a mistake was made: only then it is worth its import
+
         close = difflib.get_close_matches(name, self.settings, n=1, cutoff=0.75)
         return f"; did you mean {close[0]!r}?" if close else ""

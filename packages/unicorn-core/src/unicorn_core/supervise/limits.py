@@ -1,4 +1,4 @@
-"""The time limits that a pool holds its workers to."""
+"""The limits that a pool holds its workers to."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,19 @@ class Limits:
         silence: of a ready worker, from one heartbeat to the next.
         graceful: from the request to drain to the end of the process.
         last: from the request to quit, or from an abort, to the kill.
+        lame: from the request to stop gracefully to the one to drain.
+        lifetime, lifetime_jitter: of a ready worker, until it is replaced.
+        memory: bytes beyond which a worker is replaced.
     """
 
     boot: float = 120.0
     silence: float = 30.0
     graceful: float = 30.0
     last: float = 1.0
+    lame: float = 0.0
+    lifetime: float = 0.0
+    lifetime_jitter: float = 0.0
+    memory: int = 0
 
 
 def deadline(now: float, limit: float) -> float | None:

@@ -19,11 +19,19 @@ class BootFailure:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a worker."""
+    """Start a worker; the `canary` of a reload must answer a probe before it is ready."""
 
     worker: int
     slot: int
     generation: int
+    canary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LameDuck:
+    """Tell a worker that the server will stop soon: it goes on accepting, but ends its connections."""
+
+    worker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +64,29 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Recycling:
+    """A worker will be replaced, and why."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackingOff:
-    """A slot's workers die young: the next one is spawned only after `delay` seconds."""
+    """A slot's workers die young: the next one is spawned only after `delay` seconds. Told once a burst."""
 
     slot: int
     delay: float
     failures: int
     failure: BootFailure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """The pool wants another number of workers than before."""
+
+    size: int
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +124,19 @@ class Finished:
     """No worker is left and none will be spawned."""
 
 
-Action = Spawn | Drain | Quit | Abort | Kill | BackingOff | Complete | Reloaded | RolledBack | Halt | Finished
+Action = (
+    Spawn
+    | LameDuck
+    | Drain
+    | Quit
+    | Abort
+    | Kill
+    | Recycling
+    | BackingOff
+    | Resized
+    | Complete
+    | Reloaded
+    | RolledBack
+    | Halt
+    | Finished
+)

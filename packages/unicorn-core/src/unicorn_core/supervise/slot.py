@@ -1,44 +1,9 @@
-"""A slot and the workers that occupy it, as the supervision knows them."""
+"""A slot of a pool, and who occupies it."""
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from unicorn_core.supervise.backoff import Backoff
-from unicorn_core.supervise.messages import BootFailure
-
-
-class State(Enum):
-    """Where a worker stands in its life.
-
-    BOOTING -> READY -> DRAINING -> gone is the good one; each state can also go over to QUITTING, ABORTING
-    and KILLED, and a process can end in any of them.
-    """
-
-    BOOTING = auto()
-    READY = auto()
-    DRAINING = auto()
-    QUITTING = auto()
-    ABORTING = auto()
-    KILLED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Occupant:
-    """One worker. `deadline` is when its present state has lasted too long (None: never)."""
-
-    worker: int
-    slot: int
-    generation: int
-    spawned_at: float
-    state: State = State.BOOTING
-    deadline: float | None = None
-    ready_at: float | None = None
-    failure: BootFailure | None = None
-    recycling: bool = False
-
-    def ready_for(self, now: float) -> float | None:
-        """Seconds since it became ready; None if it never did."""
-        return None if self.ready_at is None else now - self.ready_at
+from unicorn_core.supervise.occupant import Occupant
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +21,18 @@ class Slot:
     backoff: Backoff = field(default_factory=Backoff)
 
     @property
+    def occupants(self) -> list[Occupant]:
+        return [occupant for occupant in (self.current, self.successor) if occupant]
+
+    @property
     def serving(self) -> bool:
         """A worker is ready in this slot."""
-        return any(o is not None and o.state is State.READY for o in (self.current, self.successor))
+        return any(occupant.is_ready for occupant in self.occupants)
+
+    def has(self, generation: int) -> bool:
+        """A worker of this generation is there, ready or not."""
+        return any(occupant.generation == generation for occupant in self.occupants)
+
+    def serves(self, generation: int) -> bool:
+        """A worker of this generation is ready."""
+        return any(occupant.is_ready and occupant.generation == generation for occupant in self.occupants)

@@ -33,6 +33,7 @@ class ServerProcess:
         unix: listen on this unix socket instead of a free TCP port.
         environment: variables on top of this process's; None removes one.
         command: the command itself.
+        bind: False: the command says by itself where it listens, and `port` is not known.
 
     Attributes:
         port: of 127.0.0.1, once it is ready; 0 on a unix socket.
@@ -46,9 +47,10 @@ class ServerProcess:
         unix: Path | str | None = None,
         environment: Mapping[str, str | None] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "unicorn_cli"),
+        bind: bool = True,
     ) -> None:
-        bind = f"unix:{unix}" if unix else "127.0.0.1:0"
-        words = [*command, "--bind", bind, *arguments, *([application] if application else [])]
+        where = ["--bind", f"unix:{unix}" if unix else "127.0.0.1:0"] if bind else []
+        words = [*command, *where, *arguments, *([application] if application else [])]
         # The plain log formats of one test must not depend on the variables of whoever runs the tests.
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("UNICORN_", "GUNICORN_"))}
         for name, value in (environment or {}).items():

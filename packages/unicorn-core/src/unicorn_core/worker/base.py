@@ -22,13 +22,15 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from unicorn_core.errors import ApplicationError
+from unicorn_core.hooks import WorkerHooks
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise.recycling import spread
 from unicorn_core.worker.channel import Channel
 from unicorn_core.worker.messages import Borrow, Drain, GiveBack, LameDuck, Recycle
-from unicorn_core.worker.scoreboard import HEARTBEAT, Row
+from unicorn_core.worker.scoreboard import HEARTBEAT, REQUESTS, Row
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Context:
         number: counts the workers that the pool ever had; gunicorn calls it age.
         slot: the stable index that the worker occupies.
         generation: counts reloads.
+        stacks: the descriptor for its threads' stacks, see unicorn_core.worker.stacks.
+        hooks: the user's functions for events of a worker's life.
         load_application: gives the application; with preload_app it is there already.
     """
 
@@ -50,6 +54,8 @@ class Context:
     log: Logger
     row: Row
     channel: Channel
+    stacks: int
+    hooks: WorkerHooks
     load_application: Callable[[], Any]
 
 
@@ -61,6 +67,7 @@ class Worker:
         draining: accept nothing new; end when nothing is left.
         recycle_at: the number of requests after which it asks to be replaced; 0 for never.
         attention: what the main loop must watch for reading; then it calls `attend`.
+        wsgi: the application, for hooks; a subclass sets it in `boot`.
     """
 
     scheme = "tcp"
@@ -71,6 +78,7 @@ class Worker:
         self.log = context.log
         self.row = context.row
         self.pid = os.getpid()
+        self.wsgi: Any = None
         self.draining = False
         self.attention: list[int] = [context.channel.fileno()]
         self.recycle_at = _recycle_at(context)
@@ -81,6 +89,33 @@ class Worker:
         self.attention.append(self._signalled.fileno())
         self._wakeup = wakeup
         signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+
+    # For hooks (docs/hooks.md), by gunicorn's names
+
+    @property
+    def ppid(self) -> int:
+        """The arbiter's process."""
+        return self.context.hooks.server.pid
+
+    @property
+    def age(self) -> int:
+        """Counts the workers that the server ever had."""
+        return self.context.number
+
+    @property
+    def nr(self) -> int:
+        """How many requests it has served, up to the last turn."""
+        return int(self.row.cells[REQUESTS])
+
+    @property
+    def alive(self) -> bool:
+        """It has not been asked to finish."""
+        return not self.draining
+
+    @property
+    def cfg(self) -> Settings:
+        """The settings that it runs with."""
+        return self.settings
 
     @classmethod
     def check(cls, settings: Settings) -> None:
@@ -97,6 +132,13 @@ class Worker:
     def boot(self) -> None:
         """Make ready to serve."""
 
+    def stand_in(self, error: ApplicationError) -> bool:
+        """With the setting reload, after `boot` raised this: make ready to serve an answer that shows it.
+
+        Gives False if there is no such answer; then the worker ends as it does without the setting.
+        """
+        return False
+
     def probe(self, path: str) -> int:
         """Let the application answer a GET of this path, after `boot` and before `run`; gives the status.
 
@@ -108,8 +150,11 @@ class Worker:
         """Serve until drained."""
         raise NotImplementedError(f"{type(self).__name__} does not implement run()")
 
-    def drain(self) -> None:
-        """Asked to finish: by the arbiter, by SIGTERM, or because the arbiter is gone. May be called again."""
+    def drain(self, ends: bool = False) -> None:
+        """Asked to finish: by the arbiter, by SIGTERM, or because the arbiter is gone. May be called again.
+
+        If `ends`, nobody accepts from the listeners afterwards: what waits in their queues must be served now.
+        """
         self.draining = True
 
     def lame_duck(self) -> None:
@@ -142,11 +187,13 @@ class Worker:
                     self.borrow(slot, [Listener(sock) for sock in sockets])
                 case GiveBack(slot, ends):
                     self.give_back(slot, ends)
-                case Drain() if not self.draining:
-                    self.drain()
+                case Drain(ends) if not self.draining:
+                    self.drain(ends)
         if channel.closed and not self.draining:
             self.log.warning("Worker (pid:%s) has lost its arbiter and leaves", self.pid)
-            self.drain()
+            for listener in self.context.listeners:
+                listener.turn_away()
+            self.drain(ends=True)
 
     def served(self, requests: int) -> None:
         """Tell how many requests this worker has served; at its limit (max_requests) it asks to be replaced."""

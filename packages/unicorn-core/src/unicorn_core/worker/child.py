@@ -4,22 +4,22 @@ import atexit
 import contextlib
 import gc
 import os
-import pwd
-import random
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
-import unicorn_core
 from unicorn_core.application import user_stack, user_traceback
 from unicorn_core.errors import ExitCode, UnicornError
-from unicorn_core.observe.logs import Logger
+from unicorn_core.observe.title import set_title
 from unicorn_core.settings.registry import Settings
+from unicorn_core.worker import stacks
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.channel import LONGEST_DETAILS
-from unicorn_core.worker.messages import BootFailed, Ready
+from unicorn_core.worker.environment import become, set_up_for_import
+from unicorn_core.worker.messages import BootFailed, Probe, Ready
 
 ARBITER_SIGNALS = (
     signal.SIGHUP,
@@ -28,7 +28,9 @@ ARBITER_SIGNALS = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
-SERVER_SOFTWARE = f"unicorn/{unicorn_core.__version__}"
+_OWN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
+
+T = TypeVar("T")
 
 
 def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoReturn:
@@ -40,10 +42,13 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
     log = context.log
     code = ExitCode.FAILED
     try:
-        _take_over_signals(log)
+        take_over_signals(context)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        worker = _boot(worker_class, context)
+        set_title(f"worker {context.slot}", context.settings)
+        log.info("Booting worker with pid: %s", os.getpid())
+        worker = booting(context, lambda: _boot(worker_class, context))
         if worker is None:
+            context.hooks.leaving()
             leave(ExitCode.NOT_BOOTED)
         # What was made so far stays: the collector need not look at it again, which at times took a millisecond.
         gc.collect()
@@ -55,6 +60,7 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
     except BaseException:
         log.exception("Worker (pid:%s) failed outside of a request", os.getpid())
     log.info("Worker exiting (pid: %s)", os.getpid())
+    context.hooks.leaving()
     leave(code)
 
 
@@ -73,72 +79,97 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _boot(worker_class: type[Worker], context: Context) -> Worker | None:
-    """The booted worker, or None after the arbiter was told why there is none."""
-    log = context.log
-    log.info("Booting worker with pid: %s", os.getpid())
+def booting(context: Context, boot: Callable[[], T]) -> T | None:
+    """What `boot` gives, or None after the arbiter was told why there is nothing."""
     try:
-        settings = context.settings
-        random.seed()
-        set_up_for_import(settings)
-        _become(settings.user, settings.group, settings.initgroups)
-        worker = worker_class(context)
-        worker.boot()
-    except UnicornError as error:
-        failure = BootFailed(str(error), error.details, error.exit_code)
+        return boot()
     except BaseException as error:
-        message = f"worker failed to boot: {type(error).__name__}: {error}"
-        failure = BootFailed(message, user_traceback(error), ExitCode.NOT_BOOTED)
-    else:
-        return worker
+        # The worker that goes with the error owns the descriptor.
+        signal.set_wakeup_fd(-1)
+        failure = _failure(error)
     if len(failure.details) > LONGEST_DETAILS:
         failure = BootFailed(failure.message, "[...]\n" + failure.details[-LONGEST_DETAILS:], failure.exit_code)
     if not context.channel.send(failure):
-        log.error("%s", failure.message)
+        context.log.error("%s", failure.message)
     return None
 
 
-def set_up_for_import(settings: Settings) -> None:
-    """Environment and import path, as the application finds them; the working folder is set already."""
-    os.environ["SERVER_SOFTWARE"] = SERVER_SOFTWARE
-    for assignment in settings.raw_env:
-        name, _, value = assignment.partition("=")
-        os.environ[name] = value
-    for folder in reversed([os.getcwd(), *(settings.pythonpath or "").split(",")]):
-        if folder and folder not in sys.path:
-            sys.path.insert(0, folder)
+def _failure(error: BaseException) -> BootFailed:
+    if isinstance(error, UnicornError):
+        return BootFailed(str(error), error.details, error.exit_code)
+    message = f"worker failed to boot: {type(error).__name__}: {error}"
+    return BootFailed(message, user_traceback(error), ExitCode.NOT_BOOTED)
 
 
-def _become(user: int, group: int, initgroups: bool) -> None:
-    if (user, group) == (os.geteuid(), os.getegid()):
-        return
-    if initgroups:
-        try:
-            os.initgroups(pwd.getpwuid(user).pw_name, group)
-        except KeyError:
-            raise UnicornError(f"initgroups: user id {user} has no name on this machine") from None
-    elif os.geteuid() == 0:
-        os.setgroups([group])
+def set_up(worker_class: type[Worker], settings: Settings) -> None:
+    """Before the application is imported, in the process that imports it."""
+    set_up_for_import(settings)
+    become(settings)
+    worker_class.prepare(settings)
+
+
+def _boot(worker_class: type[Worker], context: Context) -> Worker:
+    settings = context.settings
+    if settings.reload:
+        # Imported here: a server in production pays nothing for it. And before the worker class patches what it takes.
+        from unicorn_core.develop import reloading
+    set_up(worker_class, settings)
+    worker = worker_class(context)
+    context.hooks.made(worker)
+    if settings.reload:
+        reloading.boot(worker)
+    else:
+        worker.boot()
+    context.hooks.booted()
+    for message in context.channel.receive():
+        if isinstance(message, Probe):
+            _probe(worker, message.path)
+    return worker
+
+
+def _probe(worker: Worker, path: str) -> None:
+    """The canary of a reload must show that the application works.
+
+    Raises:
+        UnicornError: it does not.
+    """
+    status = worker.probe(path)
+    if not 200 <= status < 400:
+        raise UnicornError(f"the canary answered {path} with {status} (setting reload_canary)")
+    worker.log.info("Canary (pid:%s) answered %s with %s", worker.pid, path, status)
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[set[int]]:
+    """Hold a worker's signals back around a fork; gives the mask to go on with in the child."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*ARBITER_SIGNALS, *_OWN_SIGNALS))
     try:
-        os.setgid(group)
-        os.setuid(user)
-    except PermissionError:
-        raise UnicornError(
-            f"cannot become user id {user} and group id {group}: only root may (settings user, group)"
-        ) from None
+        yield mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _take_over_signals(log: Logger) -> None:
-    """The signals of a worker. Until here they were blocked; SIGTERM means "drain" only once there is what serves."""
+def take_over_signals(context: Context, role: str = "Worker") -> None:
+    """The signals of a worker, or of another process in such a `role`.
+
+    Until here they were blocked; SIGTERM means "drain" only once there is what serves.
+    """
+    log, hooks = context.log, context.hooks
     # The arbiter's descriptor is closed here, and its number may soon be another file's.
     signal.set_wakeup_fd(-1)
+    stacks.install(context.stacks)
 
     def quit_now(number: int, frame: FrameType | None) -> None:
-        log.info("Worker exiting (pid: %s)", os.getpid())
+        if number != signal.SIGTERM:
+            hooks.interrupted()
+        log.info("%s exiting (pid: %s)", role, os.getpid())
+        hooks.leaving()
         leave(ExitCode.STOPPED)
 
     def abort(number: int, frame: FrameType | None) -> None:
-        log.error("Worker (pid:%s) was aborted at:\n%s", os.getpid(), user_stack(frame).rstrip())
+        log.error("%s (pid:%s) was aborted at:\n%s", role, os.getpid(), user_stack(frame).rstrip())
+        hooks.aborted()
+        hooks.leaving()
         leave(ExitCode.FAILED)
 
     def reopen(number: int, frame: FrameType | None) -> None:

@@ -44,7 +44,12 @@ class LameDuck(msgspec.Struct, tag="lame_duck", frozen=True):
 
 
 class Drain(msgspec.Struct, tag="drain", frozen=True):
-    """Arbiter to worker: accept no more, finish what you have, and leave."""
+    """Arbiter to worker: accept no more, finish what you have, and leave.
+
+    If `ends`, so do the listeners: nobody accepts afterwards, and what the kernel has accepted must be served now.
+    """
+
+    ends: bool = False
 
 
 class Borrow(msgspec.Struct, tag="borrow", frozen=True):
@@ -71,7 +76,6 @@ class Fork(msgspec.Struct, tag="fork", frozen=True):
     worker: int
     slot: int
     row: int
-    canary: str | None
     descriptors: int
 
 

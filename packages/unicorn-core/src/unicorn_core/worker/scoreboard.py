@@ -1,15 +1,16 @@
-"""The scoreboard: one row of shared memory a worker process, and a mark for each that has nothing to do.
+"""The scoreboard: one row of shared memory a worker process, and a mark that tells its load.
 
 A worker writes its own row, without lock or system call; the arbiter reads it for timeouts, for the size of the
-pool, and to say which request a silent worker was busy with. The marks of all workers lie side by side, so that a
-busy one sees with one look whether another could take a new connection. Numbers are doubles, each written in one
-aligned store; the request line may be read while it is being written, which only ever spoils a log line. Times are
-those of the monotonic clock, which all processes of a machine share.
+pool, and to say which request a silent worker was busy with. The marks of all workers lie side by side, so that one
+sees with one look whether there are others, and whether one of them should rather take a new connection. Numbers are
+doubles, each written in one aligned store; the request line may be read while it is being written, which only ever
+spoils a log line. Times are those of the monotonic clock, which all processes of a machine share.
 """
 
 import mmap
 import os
 import tempfile
+from time import monotonic
 from typing import Final
 
 ROWS: Final = 64
@@ -28,7 +29,9 @@ BUSY_SINCE: Final = 6
 LINE_LENGTH: Final = 7
 _MARKS: Final = _ROW
 """Bytes before the rows: the marks, one a row, and room to keep the rows aligned."""
-_IDLE: Final = b"\x01"
+# A mark is 0 for a row without a worker, else one more than the worker's load.
+TAKEN: Final = 254
+"""The load of a worker that takes no new connection now: it boots, is busy, is full, or stops."""
 
 
 class Row:
@@ -51,7 +54,7 @@ class Row:
         self._mark[0] = 0
 
     def begin(self, now: float, line: bytes) -> None:
-        """The worker, busy by now, begins a request; `line` tells which."""
+        """The worker, busy by now, begins a request: the client's address and a zero byte may stand before `line`."""
         cells = self.cells
         line = line[:LINE]
         size = len(line)
@@ -61,34 +64,40 @@ class Row:
 
     def busy(self) -> None:
         """The worker has something to do."""
-        self._mark[0] = 0
+        self._mark[0] = 255
         self.cells[IN_FLIGHT] = 1.0
 
-    def idle(self, requests: int) -> None:
-        """The worker is done with what it had, and has served so many requests in all."""
+    def idle(self, requests: int, load: int = 0) -> None:
+        """The worker is done with what it had, and has served so many requests in all; `load`: see there."""
         cells = self.cells
         cells[IN_FLIGHT] = 0.0
         cells[REQUESTS] = requests
-        self._mark[0] = 1
+        self._mark[0] = load + 1
 
-    def spoken_for(self) -> None:
-        """The worker takes no new connection for now: it expects a request, or stops."""
-        self._mark[0] = 0
+    def load(self, load: int) -> None:
+        """What the worker has before it: how many new connections are about to bring a request, or TAKEN."""
+        self._mark[0] = load + 1
 
-    def another_is_idle(self) -> bool:
-        """Another worker (of this row's segment) has nothing to do. Only a worker that is not idle itself may ask."""
-        return self.segment.memory.find(_IDLE, 0, ROWS) >= 0
+    def another_has_less(self) -> bool:
+        """Another worker (of this row's segment) has a lower load."""
+        return min(self.segment.memory[:ROWS].replace(b"\0", b"\xff")) < self._mark[0]
+
+    def alone(self) -> bool:
+        """There is no other worker, as far as can be seen. Only one that has told its load may ask."""
+        return self.segment.memory[: ROWS + 1].count(b"\0") >= ROWS
 
     def last_sign(self) -> float:
         """When the worker last showed that it lives: by a heartbeat, or by beginning a request."""
         return max(self.cells[HEARTBEAT], self.cells[BUSY_SINCE])
 
-    def busy_with(self) -> str:
-        """The request line of the request that runs; empty if none does."""
-        if self.cells[IN_FLIGHT] < 1:
-            return ""
-        size = min(int(self.cells[LINE_LENGTH]), LINE)
-        return bytes(self._line[:size]).decode("latin-1")
+    def busy_with(self, now: float | None = None) -> tuple[str, str, float]:
+        """The request that runs: its line, the client's address, and for how many seconds; ("", "", 0) if none does."""
+        cells = self.cells
+        if cells[IN_FLIGHT] < 1 or not cells[LINE_LENGTH]:
+            return "", "", 0.0
+        size = min(int(cells[LINE_LENGTH]), LINE)
+        client, _, line = bytes(self._line[:size]).decode("latin-1").rpartition("\0")
+        return line, client, max(0.0, (monotonic() if now is None else now) - cells[BUSY_SINCE])
 
 
 class Segment:
@@ -119,11 +128,16 @@ class Scoreboard:
 
     def __init__(self) -> None:
         self._free: list[Row] = []
+        self._segments = 0
 
     def take(self) -> Row:
         """A cleared row."""
         if not self._free:
             segment = Segment()
+            if self._segments:
+                # Behind the marks of its rows it has one that says that there are other segments.
+                segment.memory[ROWS] = TAKEN
+            self._segments += 1
             self._free = [Row(segment, index) for index in reversed(range(ROWS))]
         row = self._free.pop()
         row.clear()
@@ -131,4 +145,6 @@ class Scoreboard:
 
     def give_back(self, row: Row) -> None:
         """The row's process has been reaped."""
+        # At once, or the others would leave connections to a worker that seems to have nothing to do.
+        row.clear()
         self._free.append(row)

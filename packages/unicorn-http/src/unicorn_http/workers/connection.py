@@ -50,16 +50,29 @@ class State(Enum):
 READING, FLUSHING, LINGERING, CLOSED = State
 
 
+class Persistence:
+    """Whether connections stay open after their next answer: one for all connections of a worker.
+
+    Attributes:
+        allowed: they do, as far as the worker is concerned.
+    """
+
+    __slots__ = ("allowed",)
+
+    def __init__(self) -> None:
+        self.allowed = True
+
+
 class Connection:
     """A sink of its codec, and the outlet of its requests.
 
     Attributes:
+        label: stands before its requests' lines in the scoreboard.
         queue: requests that came and are not yet run, in order.
         state: see `State`.
         since: when the present wait began (monotonic seconds); see `expired`.
         served: it has brought a request before.
         closing: no further request is served.
-        draining: the worker stops: every answer says that the connection closes.
         patience: seconds for which it may be idle, beside its keep-alive; less once the worker stops.
         watched: the poller knows the descriptor.
     """
@@ -68,14 +81,15 @@ class Connection:
         "_held",
         "_lingered",
         "_outbox",
+        "_persistence",
         "_poller",
         "_times",
         "_unfinished",
         "_unsent",
         "closing",
         "codec",
-        "draining",
         "fd",
+        "label",
         "new_request",
         "patience",
         "peer",
@@ -97,15 +111,18 @@ class Connection:
         times: Times,
         poller: Poller,
         outbox: Outbox,
+        persistence: Persistence,
         now: float,
     ) -> None:
         self.socket = sock
         self.fd = sock.fileno()
         self.peer = peer
+        self.label = peer.client.encode("ascii") + b"\0"
         self.new_request = partial(WsgiRequest, names, environ, self)
         self._times = times
         self._poller = poller
         self._outbox = outbox
+        self._persistence = persistence
         self.codec: Codec = make_codec(self, peer)
         self.queue: deque[WsgiRequest] = deque()
         self._unfinished: WsgiRequest | None = None  # its body has not come completely
@@ -117,7 +134,6 @@ class Connection:
         self.served = False
         self.patience = float("inf")
         self.closing = False
-        self.draining = False
         self.watched = False
 
     # Taking in
@@ -205,7 +221,8 @@ class Connection:
         """See unicorn_http.wsgi.request.Outlet."""
         if not request.complete:
             self.try_to_complete()
-        persist = request.complete and not self.closing and not self.draining
+        # What has come behind this request is answered, too.
+        persist = request.complete and not self.closing and (self._persistence.allowed or bool(self.queue))
         head = self.codec.head(request, response, length, persist)
         if not response.persistent:
             self.closing = True
@@ -339,6 +356,10 @@ class Connection:
     def begun(self) -> bool:
         """A part of a request's head has come, and the rest is waited for."""
         return self.state is READING and not self.queue and self.codec.pending
+
+    def awaits_first(self, patience: float, now: float) -> bool:
+        """It is new, and its first request may be expected: within `patience` seconds it has not been answered."""
+        return self.state is READING and not self.served and now - self.since < patience
 
     def expired(self, now: float) -> bool:
         """The present wait has lasted too long."""

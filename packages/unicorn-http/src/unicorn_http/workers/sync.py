@@ -6,25 +6,32 @@ nobody; only the body that an application is reading, and a streamed answer, are
 """
 
 from collections import deque
+from collections.abc import Collection, Sequence
 from time import monotonic
 
 from unicorn_core import plugins
-from unicorn_core.errors import SettingError
+from unicorn_core.errors import ApplicationError, SettingError
+from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.access import compile_format
 from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
-from unicorn_core.worker.scoreboard import CONNECTIONS
+from unicorn_core.worker.scoreboard import CONNECTIONS, TAKEN
 from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
 from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.workers.acceptor import Acceptor
 from unicorn_http.workers.connection import CLOSED, LARGE_BODY, LINGERING, READING, Connection
 from unicorn_http.workers.outbox import Outbox, thread_waits
+from unicorn_http.workers.pace import Pace
 from unicorn_http.workers.poller import READ, WRITE, new_poller
+from unicorn_http.workers.probe import Probe
 from unicorn_http.workers.server_fields import ServerFields
 from unicorn_http.workers.table import ConnectionTable
 from unicorn_http.workers.times import Times
 from unicorn_http.wsgi.environ import EnvironFactory
-from unicorn_http.wsgi.gateway import WsgiGateway, answer
+from unicorn_http.wsgi.failed import FailedApplication
+from unicorn_http.wsgi.gateway import Application, WsgiGateway, answer
+from unicorn_http.wsgi.hooks import with_hooks
 from unicorn_http.wsgi.reply import ClientGoneError, Reply
 from unicorn_http.wsgi.request import WsgiRequest
 
@@ -44,28 +51,32 @@ class SyncWorker(Worker):
         settings = self.settings
         self._poller = new_poller()
         self._outbox = Outbox(thread_waits)
-        shared = settings.workers > 1
         scheme_fields = SchemeFields(settings.secure_scheme_headers)
         self._environs = EnvironFactory(
-            self.log.writes_to(), scheme_fields.names, multithread=False, multiprocess=shared
+            self.log.writes_to(), scheme_fields.names, multithread=False, multiprocess=settings.workers.maximum > 1
         )
         self._server = ServerFields(settings.server_header)
         make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
+        self._pace = Pace()
+        shared = not settings.reuse_port
         self._table = ConnectionTable(
-            context.listeners,
+            Acceptor(context.listeners, self._poller, self.row, self._pace, shared, self.log),
             self._poller,
             self._outbox,
             make_protocol(settings, self._server),
             self._environs,
             Times.of(settings),
             settings.worker_connections,
-            shared,
-            self.log,
+            self.row,
+            self._pace,
         )
         self._refusals = RateLimiter(self.log.warning)
         self._ready: deque[Connection] = deque()
         self._requests = 0
         self._drained = False
+        self._ends = False
+        # From now on the others know that they are not alone.
+        self.row.load(TAKEN)
 
     @classmethod
     def check(cls, settings: Settings) -> None:
@@ -78,48 +89,102 @@ class SyncWorker(Worker):
 
     def boot(self) -> None:
         """Import the application."""
-        wsgi = self.context.load_application()
+        self._call(self.context.load_application())
+
+    def stand_in(self, error: ApplicationError) -> bool:
+        self._call(FailedApplication(error))
+        return True
+
+    def _call(self, wsgi: Application) -> None:
+        """Serve requests with this application."""
+        self.wsgi = wsgi
         access = compile_format(self.settings.access_log_format) if self.log.access_on else None
-        self._gateway = WsgiGateway(wsgi, self._environs, self.log, access, self.settings.sendfile)
+        gateway = WsgiGateway(wsgi, self._environs, self.log, access, self.settings.sendfile)
+        self._gateway = with_hooks(gateway, self)
+
+    def probe(self, path: str) -> int:
+        listeners = self.context.listeners
+        probe = Probe(path, listeners[0] if listeners else None, self._environs)
+        self._gateway.serve(probe.request)
+        return probe.status
 
     def run(self) -> None:
         for fd in self.attention:
             self._poller.add(fd, READ)
-        self._table.open()
-        while not (self._drained and not self._table.by_fd):
-            self._turn()
+        table = self._table
+        table.acceptor.watch()
+        self.row.idle(0)
+        while not table.finished:
+            # Of a worker that is free nothing has to be looked after before something comes.
+            patience = LONGEST_WAIT if table.free else table.patience(LONGEST_WAIT, monotonic())
+            self._turn(self._poller.wait(0.0 if self._ready else patience))
 
-    def _turn(self) -> None:
-        events = self._poller.wait(0.0 if self._ready else LONGEST_WAIT)
+    def _turn(self, events: list[tuple[int, int]]) -> None:
         now = monotonic()
         self.beat(now)
-        self.row.cells[CONNECTIONS] = len(self._table.by_fd)
+        ready, table = self._ready, self._table
+        self.row.cells[CONNECTIONS] = len(table.by_fd)
         self._server.refresh()
-        self._take_in(events, now)
-        ready = self._ready
-        if ready:
+        listeners = self._take_in(events, now)
+        # What a slow application makes wait is better accepted by another worker, or afterwards.
+        if listeners and (self._pace.fast or not ready):
+            listeners = self._accept(listeners, now)
+        ran = bool(ready)
+        if ran:
             self._outbox.begin_turn(len(ready) if len(ready) > 1 else len(ready[0].queue), now)
+            began, before = now, self._requests
             self.row.busy()
             for _ in range(len(ready)):
                 now = self._run(ready.popleft(), now)
             self._outbox.end_turn()
-            self.row.idle(self._requests)
-        for connection in self._table.sweep(now):
+            if self._pace.called(self._requests - before, now - began):
+                table.adapt()
+            if listeners:
+                self._accept(listeners, now)
+        if ran or not table.free:
+            self.row.idle(self._requests, TAKEN if ready else 0 if table.free else table.load(now))
+        for connection in table.sweep(now):
             self._refuse(connection, connection.new_request(), 408, "the request's head did not come in time")
-            self._table.settle(connection)
+            table.settle(connection)
         if self.draining and not self._drained:
             self._drained = True
-            self._ready += self._table.drain(now, max(0.0, self.settings.graceful_timeout - LONGEST_WAIT))
+            patience = max(0.0, self.settings.graceful_timeout - LONGEST_WAIT)
+            for connection in table.drain(now, patience, self._ends):
+                self._taken(connection)
+
+    # What the arbiter asks for
+
+    def drain(self, ends: bool = False) -> None:
+        # Perhaps in a signal handler: the turn does the rest.
+        self._ends = self._ends or ends
+        super().drain(ends)
+
+    def lame_duck(self) -> None:
+        self._table.lame_duck()
+
+    def borrow(self, slot: int, listeners: Sequence[Listener]) -> None:
+        self._table.acceptor.borrow(slot, listeners)
+
+    def give_back(self, slot: int, ends: bool) -> None:
+        for connection in self._table.give_back(slot, ends, monotonic()):
+            self._taken(connection)
 
     # Taking in
 
-    def _take_in(self, events: list[tuple[int, int]], now: float) -> None:
-        """Read from everything that is ready; complete requests wait in `_ready` for the next phase."""
+    def _take_in(self, events: list[tuple[int, int]], now: float) -> Collection[int]:
+        """Read from everything that is ready; complete requests wait in `_ready` for the next phase.
+
+        Gives the listeners that have connections.
+        """
         connections = self._table.by_fd
+        listeners: Collection[int] = ()
         for fd, event in events:
             connection = connections.get(fd)
             if connection is None:
-                self._take_in_other(fd, now)
+                if fd in self._table.acceptor:
+                    listeners = {*listeners, fd}
+                elif fd in self.attention:
+                    self.attend()
                 continue
             if connection.state is READING:
                 if connection.queue:
@@ -132,22 +197,19 @@ class SyncWorker(Worker):
             else:
                 connection.state = CLOSED  # an error while it is not read from
             self._taken(connection)
+        return listeners if self._table.free else {*listeners, *self._table.due(now)}
 
-    def _take_in_other(self, fd: int, now: float) -> None:
-        """A listener, the control channel or a signal."""
-        if fd in self._table.listeners:
-            for connection in self._table.accept(fd, now):
-                self._taken(connection)
-        elif fd in self.attention:
-            self.attend()
+    def _accept(self, listeners: Collection[int], now: float) -> Collection[int]:
+        """Accept from these, as far as it is this worker's turn; gives none."""
+        for connection in self._table.accept(listeners, bool(self._ready), now):
+            self._taken(connection)
+        return ()
 
     def _taken(self, connection: Connection) -> None:
         queue = connection.queue
         if queue and connection.state is READING:
             if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
-                self.row.busy()
-                self._run(connection, monotonic())
-                self.row.idle(self._requests)
+                self._run_at_once(connection, monotonic())
             else:
                 self._ready.append(connection)
         else:
@@ -156,6 +218,15 @@ class SyncWorker(Worker):
             self._table.settle(connection)
 
     # Running
+
+    def _run_at_once(self, connection: Connection, now: float) -> None:
+        """Run what a connection has brought in the middle of taking in."""
+        before = self._requests
+        self.row.busy()
+        took = self._run(connection, now) - now
+        self.row.idle(self._requests, 0 if self._table.free and not self._ready else TAKEN)
+        if self._pace.called(self._requests - before, took):
+            self._table.adapt()
 
     def _run(self, connection: Connection, now: float) -> float:
         """Run what a connection has brought, from `now` on; gives the time at which that was done."""
@@ -168,7 +239,7 @@ class SyncWorker(Worker):
                 self._refuse_or_drop(connection, request)
                 now = monotonic()
                 continue
-            self.row.begin(now, request.line)
+            self.row.begin(now, connection.label + request.line)
             self._gateway.serve(request)
             before, now = now, monotonic()
             self._requests += 1

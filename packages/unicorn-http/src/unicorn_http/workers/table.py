@@ -1,22 +1,23 @@
 """The connections of a blocking worker: accepting, watching, ending them in time."""
 
-import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection
 
-from unicorn_core.listen.listener import Listener
-from unicorn_core.observe.logs import Logger
+from unicorn_core.worker.scoreboard import TAKEN, Row
 from unicorn_http.codec import ConnectionFactory, Peer
-from unicorn_http.workers.connection import CLOSED, Connection
+from unicorn_http.workers.acceptor import Acceptor, Arrival
+from unicorn_http.workers.connection import CLOSED, Connection, Persistence
 from unicorn_http.workers.outbox import Outbox
-from unicorn_http.workers.poller import READ, Poller
+from unicorn_http.workers.pace import Pace
+from unicorn_http.workers.poller import Poller
 from unicorn_http.workers.times import Times
 from unicorn_http.wsgi.environ import EnvironFactory
 
 SWEEP = 1.0
 """Seconds between two looks at all deadlines: the coarseness of every timeout of a connection."""
-GREEDY = 64
-"""Connections accepted in a row by a worker that is alone; one of several leaves the others their share."""
+EXPECTED = 0.25
+"""Seconds within which a new connection is expected to bring its request; so long it is a load."""
+MOST_EXPECTED = 100
 
 
 class ConnectionTable:
@@ -24,62 +25,95 @@ class ConnectionTable:
 
     Args:
         limit: how many there may be; beyond that the listeners wait (setting worker_connections).
-        shared: other workers accept from the same listeners.
+
+    Attributes:
+        free: nothing keeps the worker from accepting, and it expects no request of a new connection.
     """
 
     def __init__(
         self,
-        listeners: Sequence[Listener],
+        acceptor: Acceptor,
         poller: Poller,
         outbox: Outbox,
         make_codec: ConnectionFactory,
         environs: EnvironFactory,
         times: Times,
         limit: int,
-        shared: bool,
-        log: Logger,
+        row: Row,
+        pace: Pace,
     ) -> None:
         self.by_fd: dict[int, Connection] = {}
-        self.listeners = {listener.socket.fileno(): listener for listener in listeners}
-        self._addresses = {fd: _address(listener) for fd, listener in self.listeners.items()}
+        self.acceptor = acceptor
+        self.free = True
         self._poller = poller
         self._outbox = outbox
         self._make_codec = make_codec
         self._environs = environs
         self._times = times
         self._limit = limit
-        self._shared = shared
-        self._log = log
-        self._accepting = False
+        self._row = row
+        self._pace = pace
+        self._persistence = Persistence()
+        self._awaited: list[Connection] = []  # new ones that have not brought a request
+        self._ending = False
         self._draining = False
+        self._patience = float("inf")
         self._next_sweep = 0.0
 
-    def open(self) -> None:
-        """Watch the listeners."""
-        if not self._accepting and not self._draining:
-            for fd in self.listeners:
-                self._poller.add(fd, READ, shared=self._shared)
-            self._accepting = True
+    @property
+    def finished(self) -> bool:
+        """Nothing is left of the worker's work."""
+        return self._draining and not self.by_fd and self.acceptor.finished
 
-    def accept(self, listener: int, now: float) -> list[Connection]:
-        """Accept what waits at a listener; what came with a new connection has been taken in."""
+    # Accepting
+
+    def accept(self, listeners: Collection[int], busy: bool, now: float) -> list[Connection]:
+        """Accept from listeners that have connections, unless another worker shall have them.
+
+        What came with a new connection has been taken in. `busy`: the worker has requests to run.
+        """
         accepted: list[Connection] = []
-        for _ in range(1 if self._shared else GREEDY):
-            if len(self.by_fd) >= self._limit and not self._draining:
-                self._pause()
-                break
-            try:
-                sock, address = self.listeners[listener].socket.accept()
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._log.error("Cannot accept connections: %s; trying again in a second", error.strerror)
-                    self._pause()
+        acceptor = self.acceptor
+        for fd in listeners:
+            if fd not in acceptor or not acceptor.watching:
+                continue
+            for _ in range(acceptor.fair(self._held(busy, now), now)):
+                arrival = acceptor.accept(fd, now)
+                if arrival is None:
                     break
-                continue  # the client was gone before it was accepted
-            accepted.append(self._new(sock, address, listener, now))
+                if not self._pace.fast:
+                    self._row.load(TAKEN)
+                    self.free = False
+                accepted.append(self._new(arrival, now))
+                if self._full:
+                    # Now, and not when the system has chosen this worker for a connection that it would not take.
+                    acceptor.pause(now)
+                    break
+        if not acceptor.watching:
+            self.free = False
         return accepted
+
+    def due(self, now: float) -> list[int]:
+        """Listeners to accept from although the poller has not told of them; asked for unless `free`."""
+        self._expect(now)
+        return [] if self._full else self.acceptor.due(now, bool(self._awaited))
+
+    def load(self, now: float) -> int:
+        """See unicorn_core.worker.scoreboard.Row.load; finds out anew whether the worker is `free`."""
+        self._expect(now)
+        self.free = self.acceptor.watching and not self._awaited and not self._draining
+        return len(self._awaited) if self.acceptor.takes else TAKEN
+
+    def patience(self, longest: float, now: float) -> float:
+        """Seconds until the worker must look after what keeps it from being `free`, at most `longest`."""
+        until = now + longest
+        if not self._full:
+            until = min(until, self.acceptor.due_at())
+        if self._awaited:
+            until = min(until, self._awaited[0].since + EXPECTED)
+        return max(0.0, until - now)
+
+    # Keeping connections
 
     def settle(self, connection: Connection) -> None:
         """After a connection was worked on: watch it, or forget it."""
@@ -103,51 +137,73 @@ class ConnectionTable:
             else:
                 connection.state = CLOSED
                 self.settle(connection)
-        if len(self.by_fd) < self._limit:
-            self.open()
+        self.adapt()
         return slow
 
-    def drain(self, now: float, patience: float) -> list[Connection]:
-        """Accept what the kernel has accepted already, then no more; gives the new connections.
+    def adapt(self) -> None:
+        """The pace of the application has changed, or there may be other workers than before."""
+        self.acceptor.adapt()
+        # While requests are slow, kept connections would make them queue behind each other while other workers idle.
+        self._persistence.allowed = not self._ending and not (self._pace.slow and not self._row.alone())
+
+    # Ending
+
+    def lame_duck(self) -> None:
+        """Every connection ends with its next answer."""
+        self._ending = True
+        self.adapt()
+
+    def drain(self, now: float, patience: float, ends: bool) -> list[Connection]:
+        """Accept no more, or if the listeners `ends`, what has come into their queues; see `Acceptor.leave`.
 
         Connections that wait for a request may still bring one, but not beyond their keep-alive and `patience`.
+        Gives the connections that were accepted now.
         """
-        accepted: list[Connection] = []
-        # Nobody accepts later what is left now, so the limit does not hold; the kernel's queue is bounded by `backlog`.
+        # Nobody accepts later what is left now, so the limit does not hold; the system's queue is bounded by `backlog`.
         self._draining = True
-        for fd, listener in self.listeners.items():
-            while more := self.accept(fd, now):
-                accepted += more
-            if self._accepting:
-                self._poller.remove(fd)
-            listener.close()
-        self.listeners.clear()
-        self._accepting = False
+        self.free = False
+        self._patience = min(self._times.keepalive, patience)
+        self.lame_duck()
         for connection in self.by_fd.values():
-            connection.draining = True
             if connection.idle:
                 connection.since = now
-                connection.patience = min(self._times.keepalive, patience)
-        return accepted
+                connection.patience = self._patience
+        arrivals = self.acceptor.leave(ends, now)
+        self.acceptor.watch()
+        return [self._new(arrival, now) for arrival in arrivals]
 
-    def _pause(self) -> None:
-        """Leave new connections in the kernel's queue; the next sweep looks again."""
-        if self._accepting:
-            for fd in self.listeners:
-                self._poller.remove(fd)
-            self._accepting = False
+    def give_back(self, slot: int, ends: bool, now: float) -> list[Connection]:
+        """Accept no more from what was borrowed of this slot; as `drain`."""
+        arrivals = self.acceptor.leave(ends, now, slot)
+        self.free = False
+        return [self._new(arrival, now) for arrival in arrivals]
 
-    def _new(self, sock: socket.socket, address: object, listener: int, now: float) -> Connection:
+    # Details
+
+    @property
+    def _full(self) -> bool:
+        return len(self.by_fd) >= self._limit and not self._draining
+
+    def _held(self, busy: bool, now: float) -> bool:
+        """The worker has something before it. Its row says how much, for the comparison with others."""
+        if self._awaited and not busy:
+            self._expect(now)
+            self._row.load(len(self._awaited))
+        return busy or bool(self._awaited)
+
+    def _expect(self, now: float) -> None:
+        """Forget which new connections have brought a request, or will hardly bring one soon."""
+        if self._awaited:
+            self._awaited = [connection for connection in self._awaited if connection.awaits_first(EXPECTED, now)]
+
+    def _new(self, arrival: Arrival, now: float) -> Connection:
+        sock, address, source = arrival
         sock.setblocking(False)
-        host, port = self._addresses[listener]
         if sock.family == socket.AF_UNIX:
             peer = Peer("", 0, "", 0)
         else:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if not host:
-                host = sock.getsockname()[0]
-            assert isinstance(address, tuple)
-            peer = Peer(address[0], address[1], host, port)
+            peer = Peer(address[0], address[1], source.host or sock.getsockname()[0], source.port)
         environ = self._environs.for_connection(peer)
         connection = Connection(
             sock,
@@ -158,16 +214,13 @@ class ConnectionTable:
             self._times,
             self._poller,
             self._outbox,
+            self._persistence,
             now,
         )
+        connection.patience = self._patience
         self.by_fd[connection.fd] = connection
         connection.take_in(now)
+        if not self._pace.fast and not connection.queue and len(self._awaited) < MOST_EXPECTED:
+            self._awaited.append(connection)
+            self.free = False
         return connection
-
-
-def _address(listener: Listener) -> tuple[str, int]:
-    """Host and port of a TCP listener; an empty host if each connection has its own (a wildcard address)."""
-    if listener.is_unix:
-        return "", 0
-    host, port = listener.socket.getsockname()[:2]
-    return ("" if host in ("0.0.0.0", "::") else host), port

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TextIO
 from urllib.parse import unquote_to_bytes
 
-from unicorn_core.worker.child import SERVER_SOFTWARE
+from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_http.codec import Peer
 from unicorn_http.semantics import grammar
 from unicorn_http.semantics.fields import FieldNames

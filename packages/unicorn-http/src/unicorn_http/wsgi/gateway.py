@@ -39,7 +39,11 @@ class WsgiGateway:
         self._access = access
         self._sendfile = sendfile
 
-    def serve(self, request: WsgiRequest) -> None:
+    def calling(self, application: Application) -> "WsgiGateway":
+        """The same for another application."""
+        return WsgiGateway(application, self._environs, self._log, self._access, self._sendfile)
+
+    def serve(self, request: WsgiRequest) -> Reply:
         """Answer one request. Raises nothing: every failure has its answer, or ends the connection."""
         began = time.time() if self._access else 0.0
         reply = Reply(request)
@@ -64,6 +68,7 @@ class WsgiGateway:
             request.outlet.cut()
         if self._access:
             self._log.access(self._access(_access(request, reply, began)))
+        return reply
 
     def _failed(self, request: WsgiRequest, reply: Reply, error: BaseException) -> None:
         """An exception came out of the application or of sending. It costs this request, nothing else."""

@@ -1,0 +1,78 @@
+"""What the log tells about the end of a worker."""
+
+import os
+import signal
+
+from unicorn_core.arbiter.handle import Handle, exit_in_words
+from unicorn_core.observe.logs import Logger, printable
+
+_HINTS = {
+    signal.SIGKILL: "Perhaps out of memory?",
+    signal.SIGSEGV: "It crashed in C code.",
+    signal.SIGBUS: "It crashed in C code, or a file that it had mapped was cut short.",
+    signal.SIGILL: "It crashed in C code that was built for another processor.",
+    signal.SIGFPE: "It crashed in C code.",
+    signal.SIGABRT: "C code called abort(), or somebody sent the signal.",
+    signal.SIGXCPU: "It used up its limit of CPU time.",
+    signal.SIGXFSZ: "It wrote a file beyond its limit of size.",
+}
+
+
+def explain(handle: Handle, status: int, log: Logger) -> None:
+    """Tell how a worker ended, and where it stood if it did not end in an orderly way."""
+    how = exit_in_words(status)
+    by_signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if handle.aborted:
+        _explain_hang(handle, by_signal, log)
+    elif handle.ended_by:
+        log.debug("Worker (pid:%s) %s (%s)", handle.pid, how, handle.ended_by)
+    elif by_signal:
+        busy = busy_with(handle)
+        log.error("Worker (pid:%s) %s!%s%s", handle.pid, how, _hint(by_signal), f" It was {busy}" if busy else "")
+        if stacks := _users_part(handle.last_stacks()):
+            log.error("Worker (pid:%s) stood at:\n%s", handle.pid, stacks)
+    elif not handle.told:
+        log.error("Worker (pid:%s) %s without having been asked to", handle.pid, how)
+
+
+def busy_with(handle: Handle) -> str:
+    """The request that a worker is busy with; empty if there is none."""
+    line, client, seconds = handle.row.busy_with()
+    if not line:
+        return ""
+    whose = f" from {client}" if client else ""
+    return f"busy with: {printable(line)}{whose}, for {seconds:.1f} s"
+
+
+def _explain_hang(handle: Handle, by_signal: int, log: Logger) -> None:
+    """A worker that got as far as its handler of SIGABRT has told by itself where its main thread stood."""
+    stacks = _users_part(handle.last_stacks())
+    if by_signal:
+        log.error(
+            "Worker (pid:%s) did not come back to Python within a second after SIGABRT: it is stuck in C code, or in "
+            "the kernel; the stacks of its threads are all there is",
+            handle.pid,
+        )
+    if stacks and (by_signal or stacks.count("(most recent call first)") > 1):
+        log.error("Worker (pid:%s), all threads:\n%s", handle.pid, stacks)
+
+
+def _hint(number: int) -> str:
+    hint = _HINTS.get(signal.Signals(number)) if number in set(signal.Signals) else None
+    return f" {hint}" if hint else ""
+
+
+def _users_part(stacks: str) -> str:
+    """Stacks of the fault handler, most recent calls first, without the frames that led to the user's code."""
+    lines: list[str] = []
+    own = False
+    for line in stacks.splitlines():
+        if not line.startswith("  File "):
+            own = False
+        elif "/unicorn_" in line and not own:
+            own = True
+            if not lines[-1].startswith("  File "):
+                lines.append(line)  # this thread stands in the server itself
+        if not own:
+            lines.append(line)
+    return "\n".join(lines)

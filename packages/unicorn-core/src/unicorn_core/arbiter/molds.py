@@ -1,0 +1,201 @@
+"""Molds as the arbiter knows them: one a generation with preload_app."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+
+from unicorn_core import application
+from unicorn_core.arbiter.generation import Generation
+from unicorn_core.arbiter.handle import Handle, exit_in_words
+from unicorn_core.hooks import Hooks, ServerView, WorkerHooks
+from unicorn_core.observe.logs import Logger
+from unicorn_core.supervise.messages import BootFailure
+from unicorn_core.worker import channel
+from unicorn_core.worker.base import Context
+from unicorn_core.worker.messages import BootFailed, Fork, Molded, Reaped
+from unicorn_core.worker.mold import Casting, live
+from unicorn_core.worker.scoreboard import Scoreboard, nameless_file
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A worker to be forked. `theirs` is a copy of its end of its channel, to be closed once it is sent."""
+
+    handle: Handle
+    theirs: int
+
+
+@dataclass(slots=True, eq=False)
+class Mold:
+    """One mold process.
+
+    Attributes:
+        ready: it has imported the application.
+        failure: why it cannot.
+        waiting: workers that wait for that.
+        unborn: workers that it has been asked for and that have not shown up yet.
+        dismissed: no further worker is wanted of it.
+    """
+
+    generation: int
+    pid: int
+    channel: channel.Channel
+    stacks: int
+    ready: bool = False
+    failure: BootFailure | None = None
+    waiting: list[Order] = field(default_factory=list)
+    unborn: list[Handle] = field(default_factory=list)
+    dismissed: bool = False
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+@dataclass(eq=False)
+class Molds:
+    """All molds.
+
+    Attributes:
+        adopts: orphans become the arbiter's children.
+        in_child: called in a new mold: closes what is the arbiter's alone.
+        blocked: holds the arbiter's signals back around a fork; gives the mask to go on with in the child.
+        watch: called with a new mold, whose channel is to be listened to.
+    """
+
+    log: Logger
+    server: ServerView
+    scoreboard: Scoreboard
+    adopts: bool
+    in_child: Callable[[], None]
+    blocked: Callable[[], AbstractContextManager[set[int]]]
+    watch: Callable[[Mold], None]
+    all: list[Mold] = field(default_factory=list)
+
+    def order(self, handle: Handle, theirs: channel.Channel, generation: Generation) -> None:
+        """Have a worker forked, by a mold that is made first if there is none.
+
+        Raises:
+            OSError: there can be no further process.
+        """
+        number = handle.generation
+        mold = next((m for m in self.all if m.generation == number and not m.dismissed and not m.failure), None)
+        if mold is None:
+            mold = self._make(number, generation, (handle.channel, theirs))
+        mold.waiting.append(Order(handle, os.dup(theirs.fileno())))
+        if mold.ready:
+            self._send_orders(mold)
+
+    def receive(self, mold: Mold) -> list[Reaped]:
+        """Read what a mold says; gives the ends of workers that only it could see."""
+        reaped: list[Reaped] = []
+        for message in mold.channel.receive():
+            match message:
+                case Molded(unsafe):
+                    mold.ready = True
+                    if unsafe:
+                        self.log.warning("The application may suffer from preload_app: %s", "; ".join(unsafe))
+                    self._send_orders(mold)
+                case BootFailed(text, details, exit_code):
+                    mold.failure = BootFailure(text, details, exit_code)
+                case Reaped():
+                    reaped.append(message)
+        return reaped
+
+    def born(self, handle: Handle) -> None:
+        """A worker has shown up."""
+        for mold in self.all:
+            if handle in mold.unborn:
+                mold.unborn.remove(handle)
+
+    def cancel(self, handle: Handle) -> bool:
+        """A worker is not wanted any more; False if it has been forked by now, or soon will be."""
+        for mold in self.all:
+            for order in mold.waiting:
+                if order.handle is handle:
+                    mold.waiting.remove(order)
+                    os.close(order.theirs)
+                    if not mold.waiting and not mold.ready:
+                        # It imports for too long, or for nobody.
+                        mold.signal(signal.SIGABRT if handle.aborted else signal.SIGTERM)
+                        mold.dismissed = True
+                    return True
+        return False
+
+    def ended(self, mold: Mold, status: int) -> list[tuple[Handle, BootFailure]]:
+        """A mold has been reaped; gives the workers that will never be, and why."""
+        self.all.remove(mold)
+        how = exit_in_words(status)
+        failure = mold.failure or BootFailure(f"the mold ended ({how}) before the worker was forked")
+        if not mold.dismissed and not mold.failure:
+            self.log.error("Mold (pid:%s) %s; another one is made when a worker is needed", mold.pid, how)
+        for order in mold.waiting:
+            os.close(order.theirs)
+        lost = [order.handle for order in mold.waiting] + mold.unborn
+        mold.channel.close()
+        os.close(mold.stacks)
+        return [(handle, failure) for handle in lost]
+
+    def keep_only(self, generations: set[int]) -> None:
+        """Let the molds of other generations go."""
+        for mold in self.all:
+            if mold.generation not in generations and not mold.dismissed:
+                mold.dismissed = True
+                mold.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """To all molds."""
+        for mold in self.all:
+            mold.signal(number)
+
+    def forget(self) -> None:
+        """In a child: close what is the arbiter's."""
+        for mold in self.all:
+            mold.channel.close()
+
+    def _make(self, number: int, generation: Generation, not_its_own: Sequence[channel.Channel]) -> Mold:
+        ours, theirs = channel.pair()
+        stacks = nameless_file("unicorn stacks", generation.settings.worker_tmp_dir)
+        with self.blocked() as mask:
+            pid = os.fork()
+            if pid == 0:
+                for end in (ours, *not_its_own):
+                    end.close()
+                self.in_child()
+                settings = generation.settings
+                prototype = Context(
+                    number=0,
+                    slot=0,
+                    generation=number,
+                    settings=settings,
+                    listeners=generation.listeners,
+                    log=self.log,
+                    row=self.scoreboard.take(),
+                    channel=theirs,
+                    stacks=stacks,
+                    hooks=WorkerHooks(Hooks(settings, self.log), self.server),
+                    load_application=generation.load or partial(application.load, settings.wsgi_app),
+                )
+                live(Casting(generation.worker_class, prototype, self.adopts), mask)
+        theirs.close()
+        mold = Mold(number, pid, ours, stacks)
+        self.all.append(mold)
+        self.watch(mold)
+        return mold
+
+    @staticmethod
+    def _send_orders(mold: Mold) -> None:
+        for order in mold.waiting:
+            handle = order.handle
+            row = handle.row
+            descriptors = [order.theirs, row.segment.fd, handle.stacks]
+            descriptors += [listener.socket.fileno() for listener in handle.listeners]
+            message = Fork(handle.number, handle.slot, row.index, len(descriptors))
+            mold.channel.send(message, descriptors)
+            os.close(order.theirs)
+            mold.unborn.append(handle)
+        mold.waiting.clear()

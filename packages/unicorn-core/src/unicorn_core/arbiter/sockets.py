@@ -1,0 +1,177 @@
+"""The sockets of the server: those of each generation and, with reuse_port, those of each slot.
+
+They belong to the arbiter and outlive every worker. A generation that listens where the one before it did goes on with
+the same sockets; what it does not want any more is closed once it has taken over.
+"""
+
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from unicorn_core.listen.address import Address, InheritedAddress
+from unicorn_core.listen.listener import Listener, open_all, open_like, parse_all
+from unicorn_core.settings.registry import Settings
+
+VARIABLE = "UNICORN_LISTENERS"
+"""The environment variable that hands sockets to the next master: descriptors, and what each was opened for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a socket was opened for: an address as the settings name it, the how manieth of the same name, a slot."""
+
+    address: str
+    repetition: int = 0
+    slot: int = 0
+
+
+class Sockets:
+    """See the module.
+
+    Args:
+        activated: descriptors from a service manager, which take the place of the setting `bind`.
+    """
+
+    def __init__(self, activated: Sequence[int] = ()) -> None:
+        self._activated = [InheritedAddress(fd) for fd in activated]
+        self._open: dict[Purpose, Listener] = {}
+
+    def open(self, settings: Settings) -> list[Listener]:
+        """The listeners of a generation, in the order of the setting; those that are not open yet are opened.
+
+        Raises:
+            ListenError: one cannot be opened; nothing has changed.
+            SettingError: an address cannot be read.
+        """
+        addresses: list[Address] = [*self._activated] or parse_all(settings.bind, settings.origin("bind"))
+        purposes = _purposes(addresses)
+        missing = {
+            purpose: address for purpose, address in zip(purposes, addresses, strict=True) if purpose not in self._open
+        }
+        opened = open_all(
+            missing.values(),
+            settings.backlog,
+            settings.umask,
+            (settings.user, settings.group),
+            reuse_port=settings.reuse_port,
+        )
+        self._open |= dict(zip(missing, opened, strict=True))
+        return [self._open[purpose] for purpose in purposes]
+
+    def of_slot(self, slot: int, listeners: Iterable[Listener], settings: Settings) -> list[Listener]:
+        """The listeners of one slot: with reuse_port it has TCP sockets of its own.
+
+        Raises:
+            ListenError: one cannot be opened.
+        """
+        if not settings.reuse_port or slot == 0:
+            return list(listeners)
+        return [self._of_slot(slot, listener, settings.backlog) for listener in listeners]
+
+    def _of_slot(self, slot: int, listener: Listener, backlog: int) -> Listener:
+        if not listener.reuse_port:
+            return listener  # a unix socket, or an inherited one, is shared by all
+        purpose = self._purpose(listener)
+        wanted = Purpose(purpose.address, purpose.repetition, slot)
+        if wanted not in self._open:
+            self._open[wanted] = open_like(listener, backlog)
+        return self._open[wanted]
+
+    def exclusive(self, slot: int) -> list[Listener]:
+        """The sockets that only this slot has."""
+        return [
+            listener
+            for purpose, listener in self._open.items()
+            if purpose.slot == slot and listener.reuse_port and not listener.ends
+        ]
+
+    def slots(self) -> list[int]:
+        """The slots that have sockets of their own which do not end."""
+        return sorted({purpose.slot for purpose, listener in self._open.items() if purpose.slot and not listener.ends})
+
+    def end(self, listeners: Iterable[Listener]) -> None:
+        """Let nobody new in there; whoever shares them serves who is in already."""
+        for listener in listeners:
+            if not listener.ends:
+                listener.turn_away()
+
+    def end_others(self, wanted: Iterable[Listener]) -> None:
+        """As `end`, for what is not among the `wanted` addresses."""
+        kept = {self._purpose(listener).address for listener in wanted}
+        self.end(listener for purpose, listener in self._open.items() if purpose.address not in kept)
+
+    def end_slots(self, size: int) -> None:
+        """As `end`, for the slots from `size` on."""
+        self.end(listener for purpose, listener in self._open.items() if purpose.slot >= max(1, size))
+
+    def close_ended(self) -> None:
+        """Close here what has ended, and remove the files of unix sockets."""
+        for purpose, listener in list(self._open.items()):
+            if listener.ends:
+                listener.remove()
+                del self._open[purpose]
+
+    def close(self, remove: bool) -> None:
+        """Close all. `remove`: the files of unix sockets too, since nobody else listens there."""
+        for listener in self._open.values():
+            if remove:
+                listener.remove()
+            else:
+                listener.close()
+
+    def queued(self) -> int:
+        """How many connections wait to be accepted (0 where the system does not tell)."""
+        return sum(listener.queued() for listener in self._open.values())
+
+    # To the next master
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self._open.values())
+
+    def bequest(self) -> tuple[list[int], dict[str, str]]:
+        """The descriptors that the next master inherits, and the variables that tell it what they are."""
+        entries = [
+            {
+                "fd": listener.socket.fileno(),
+                "address": purpose.address,
+                "repetition": purpose.repetition,
+                "slot": purpose.slot,
+                "path": listener.path,
+                "reuse_port": listener.reuse_port,
+                "inherited": listener.inherited,
+            }
+            for purpose, listener in self._open.items()
+            if not listener.ends
+        ]
+        return [listener.socket.fileno() for listener in self], {VARIABLE: json.dumps(entries)}
+
+    def inherit(self, environ: Mapping[str, str]) -> None:
+        """Take over what the former master has left; what the settings do not name goes by `drop_unwanted`."""
+        for entry in json.loads(environ.get(VARIABLE) or "[]"):
+            sock = socket.socket(fileno=entry["fd"])
+            os.set_inheritable(entry["fd"], False)
+            purpose = Purpose(entry["address"], entry["repetition"], entry["slot"])
+            self._open[purpose] = Listener(sock, entry["path"], entry["inherited"], entry["reuse_port"])
+
+    def drop_unwanted(self, wanted: Iterable[Listener]) -> None:
+        """Close, here only, what was inherited and is not wanted: the former master may still serve it."""
+        kept = {self._purpose(listener).address for listener in wanted}
+        for purpose, listener in list(self._open.items()):
+            if purpose.address not in kept:
+                listener.close()
+                del self._open[purpose]
+
+    def _purpose(self, wanted: Listener) -> Purpose:
+        return next(purpose for purpose, listener in self._open.items() if listener is wanted)
+
+
+def _purposes(addresses: Iterable[Address]) -> list[Purpose]:
+    seen: Counter[str] = Counter()
+    purposes = []
+    for address in map(str, addresses):
+        purposes.append(Purpose(address, seen[address]))
+        seen[address] += 1
+    return purposes
