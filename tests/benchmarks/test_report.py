@@ -1,31 +1,11 @@
 """Medians, ratios, tables and the header."""
 
 import math
-from pathlib import Path
 
 import pytest
 from harness import load, machine, markdown, output
-from harness.options import Options
 from harness.samples import Row, Sample, cpu_ratio, ratio
 from harness.workloads import WORKLOADS
-
-OPTIONS = Options(
-    works=(WORKLOADS["hello"],),
-    references=("slow",),
-    bars=(),
-    rounds=3,
-    seconds=1,
-    warm=1,
-    settle=1.0,
-    workers=(1,),
-    threads=4,
-    connections=None,
-    server_cpu="0",
-    client_cpu="1",
-    client_python=Path("python"),
-    prefer=False,
-    scratch=Path("scratch"),
-)
 
 
 def row(name, *rates, client_cpu=0.5, failed="", errors=""):
@@ -45,12 +25,12 @@ def test_ratios_are_of_medians():
     assert math.isnan(ratio(found, "fast", "absent"))
 
 
-def test_the_table_of_a_workload():
+def test_the_table_of_a_workload(options):
     missing = Row("missing", failed="not installed in the bin folder 'peers': missing")
     text = load.report(
         WORKLOADS["hello"],
         rows(missing, row("slow", 100), row("fast", 250, 200, 300, client_cpu=0.97)),
-        OPTIONS,
+        options,
     )
     lines = text.splitlines()
     assert lines[0].startswith("### hello: GET, 13 bytes, keep-alive (64 connections, 1 worker(s)")

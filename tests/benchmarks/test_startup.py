@@ -14,7 +14,6 @@ from harness.servers import Spec
 from harness.startup import Start, Starts
 from harness.wire import WrongAnswer
 from harness.workloads import WORKLOADS
-from test_report import OPTIONS
 
 HELLO = WORKLOADS["hello"]
 
@@ -29,9 +28,9 @@ def test_the_median_of_the_starts():
     assert math.isnan(starts(90, failed="did not start").median("first_ms"))
 
 
-def test_the_table_of_a_startup():
+def test_the_table_of_a_startup(options):
     found = {"slow": starts(100, 130), "gone": starts(5, failed="did not start: why"), "fast": starts(70, 80, 90)}
-    lines = startup.report(HELLO, 4, found, OPTIONS).splitlines()
+    lines = startup.report(HELLO, 4, found, options).splitlines()
     assert lines[0].startswith("### startup, hello: 4 worker(s), 3 rounds")
     assert lines[4] == "| fast | 80 | 70..90 | 20.0 | 10.0 | 30.0 | 11.0 |  |"
     assert lines[5].startswith("| slow | 115 | 100..130 |")
@@ -43,7 +42,7 @@ def test_a_bar_holds_for_every_figure():
     verdicts = list(startup.judge(bars.parse("a<=b"), HELLO, 4, found))
     assert [verdict.met for verdict in verdicts] == [True, True, False, True, False]
     assert str(verdicts[0]) == "hello, 4 worker(s), first answer ms: a <= 1 x b: met, measured 0.800"
-    assert "idle PSS MiB: a <= 1 x b: **not met**, measured 1.101" in str(verdicts[2])
+    assert "idle PSS MiB: a <= 1 x b: **not met**, measured 1.100" in str(verdicts[2])
 
 
 def test_a_bar_is_not_met_by_a_server_that_failed():
@@ -58,7 +57,7 @@ def test_a_bar_holds_where_both_take_part_or_where_it_says():
     assert not any(verdict.met for verdict in startup.judge(bars.parse("hello: a<=b"), HELLO, 1, found))
 
 
-def test_the_start_before_the_first_round_does_not_count(monkeypatch):
+def test_the_start_before_the_first_round_does_not_count(monkeypatch, options):
     """Servers start in turn; one that fails is not started again."""
     order = []
 
@@ -70,8 +69,7 @@ def test_the_start_before_the_first_round_does_not_count(monkeypatch):
 
     monkeypatch.setattr(startup, "start_once", start_once)
     specs = [Spec("a", "wsgi", "a"), Spec("b", "wsgi", "b"), Spec("single", "wsgi", "single", max_workers=1)]
-    options = replace(OPTIONS, rounds=2)
-    found = startup.measure(HELLO, 4, specs, None, options, Output(None, None))
+    found = startup.measure(HELLO, 4, specs, None, replace(options, rounds=2), Output(None, None))
     assert order == ["a", "b", "a", "b", "a"]
     assert found["a"].all("first_ms") == [3.0, 5.0]
     assert found["b"].failed == "why"
@@ -119,7 +117,7 @@ def test_a_wrong_answer_is_noticed(server, monkeypatch):
 
 
 @pytest.mark.parametrize(("mode", "bar"), [("startup", "a>=b"), ("load", "a<=b")])
-def test_a_bar_that_asks_for_what_is_worse_is_refused(mode, bar):
+def test_a_bar_that_asks_for_what_is_worse_is_refused(mode, bar, options):
     specs = [Spec("a", "wsgi", "a"), Spec("b", "wsgi", "b")]
     with pytest.raises(bench.Unusable, match="wrong sign"):
-        bench.check_names(mode, specs, replace(OPTIONS, references=(), bars=(bars.parse(bar),)))
+        bench.check_names(mode, specs, replace(options, references=(), bars=(bars.parse(bar),)))

@@ -152,6 +152,27 @@ def test_what_waits_in_a_slot_that_ends_is_answered(start):
     assert ask(connect(server.listener)).endswith(b"hello")
 
 
+def refused(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, 0.1).close()
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
+        pass  # kept out, but the listener is open
+    return False
+
+
+def test_a_slot_that_ends_is_closed(start):
+    server = start()
+    listener = borrowed(server, 3)
+    address = listener.socket.getsockname()
+    ask(connect(listener))
+    server.tell(GiveBack(3, ends=True))
+    listener.close()
+    wait_until(lambda: refused(address), what="the end of the listener")
+    assert ask(connect(server.listener)).endswith(b"hello")
+
+
 def test_giving_back_what_was_not_borrowed_changes_nothing(start):
     server = start()
     server.tell(GiveBack(7, ends=True))

@@ -22,7 +22,7 @@ from unicorn_core.arbiter.size import Size
 from unicorn_core.arbiter.sockets import Sockets
 from unicorn_core.arbiter.subreaper import become_subreaper
 from unicorn_core.arbiter.succession import Heir, Heritage, become_heir, start_folder, start_heir
-from unicorn_core.arbiter.systemd import inherited_sockets
+from unicorn_core.arbiter.systemd import take_sockets
 from unicorn_core.develop.changes import Changes
 from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.hooks import Hooks, ServerView
@@ -107,7 +107,7 @@ class Arbiter:
         if settings.config:
             self.log.info("Configuration: %s", settings.config)
         self._hooks.call("on_starting", self._server)
-        self._sockets = Sockets(inherited_sockets(os.environ, self.pid))
+        self._sockets = Sockets(take_sockets(os.environ, self.pid), self._shares_sockets)
         self._sockets.inherit(os.environ)
         first.listeners[:] = self._sockets.open(settings)
         self._sockets.drop_unwanted(first.listeners)
@@ -153,7 +153,7 @@ class Arbiter:
 
     def _close(self) -> None:
         """The last of the arbiter. Workers that are left (after an error in here) see their channel close and leave."""
-        self._sockets.close(remove=not self._upgrade.under_way and not self._presence.has_former)
+        self._sockets.close()
         self._driver.forget()
         self._inbox.close()
         self._selector.close()
@@ -253,6 +253,7 @@ class Arbiter:
 
     def _reload(self) -> None:
         """A new generation with the settings as they are now; wrong ones are reported and change nothing."""
+        self._presence.reloading()
         try:
             settings = self._load_settings()
             generation = Generation.of(settings, self._load_application)
@@ -261,12 +262,12 @@ class Arbiter:
             self.log.error("Reload refused, nothing changed: %s", error)
             if error.details:
                 self.log.error("%s", error.details.rstrip())
+            self._presence.serves(f"Reload refused: {error}")
             return
         for warning in settings.warnings:
             self.log.warning("%s", warning)
         self._tell_what_needs_a_restart(settings)
         self.log.error_log.setLevel(settings.loglevel.upper())
-        self._presence.reloading()
         Hooks(settings, self.log).call("on_reload", self._server)
         plan = generation.plan
         if settings.workers.maximum > settings.workers:
@@ -333,8 +334,7 @@ class Arbiter:
         """Before workers are drained: what no generation and no slot wants any more must not fill again."""
         pool = self._pool
         if pool.stopping:
-            if not self._upgrade.under_way and not self._presence.has_former:
-                self._sockets.end(self._sockets)
+            self._sockets.end(self._sockets)
             return
         numbers = {pool.generation, pool.rollout.generation if pool.rollout else pool.generation}
         wanted = [listener for number in numbers for listener in self._generations[number].listeners]
@@ -344,13 +344,17 @@ class Arbiter:
 
     # Upgrading
 
+    def _shares_sockets(self) -> bool:
+        return self._upgrade.under_way or self._presence.has_former
+
     def _start_heir(self) -> None:
         """USR2: start the next master beside this one."""
         if self._upgrade.under_way:
             self.log.warning("An upgrade is under way: the new master (pid:%s) is there already", self._upgrade.heir)
             return
-        if self._pool.stopping:
-            self.log.warning("Signal USR2 is ignored: this master is stopping")
+        if self._pool.stopping or self._presence.has_former:
+            why = "is stopping" if self._pool.stopping else "is itself new, and the former one still there"
+            self.log.warning("Signal USR2 is ignored: this master %s", why)
             return
         retires = self.settings.upgrade_mode == "auto"
         if retires and self.pid == 1:

@@ -187,10 +187,12 @@ class Driver:
 
     def listen_to_mold(self, mold: Mold) -> None:
         """Read a mold's channel."""
+        if mold not in self._births.molds.all:
+            return
         for end in self._births.molds.receive(mold):
             self.reaped(end.pid, end.status)
-        if mold.channel.closed and mold.channel.fileno() in self._selector.get_map():
-            self._selector.unregister(mold.channel)
+        if mold.channel.closed:
+            self._unwatch(mold)
 
     def _born(self, handle: Handle, pid: int) -> None:
         handle.born(pid)
@@ -222,6 +224,7 @@ class Driver:
         for mold in self._births.molds.all:
             if mold.pid == pid:
                 self.listen_to_mold(mold)
+                self._unwatch(mold)
                 for handle, failure in self._births.molds.ended(mold, status):
                     self.perform(self.pool.boot_failed(handle.number, failure))
                     self._gone(handle, "was never forked")
@@ -248,9 +251,9 @@ class Driver:
         self._births.scoreboard.give_back(handle.row)
         self.perform(self.pool.exited(handle.number, how, time.monotonic()))
 
-    def _unwatch(self, handle: Handle) -> None:
-        if handle.channel.fileno() in self._selector.get_map():
-            self._selector.unregister(handle.channel)
+    def _unwatch(self, process: Handle | Mold) -> None:
+        if process.channel.fileno() in self._selector.get_map():
+            self._selector.unregister(process.channel)
 
     # Time
 

@@ -42,14 +42,14 @@ class Loans:
         self._end_slots(len(pool.slots), [worker for worker in ready.values() if worker is not None])
 
     def _end_slots(self, size: int, ready: list[int]) -> None:
-        """Somebody must serve who waits at the sockets of slots that are no more and had no worker."""
-        for slot in self._sockets.slots():
-            if slot < size:
-                continue
+        """Somebody must serve who waits at the sockets of slots that are no more; their own worker may just boot."""
+        for slot in self._sockets.slots_from(size):
+            handle = self._driver.handles.get(ready[0]) if ready else None
+            if handle is None:
+                return
             listeners = self._sockets.exclusive(slot)
             self._sockets.end(listeners)
-            if ready and (handle := self._driver.handles.get(ready[0])):
-                descriptors = [listener.socket.fileno() for listener in listeners]
-                handle.channel.send(Borrow(slot, len(descriptors)), descriptors)
-                handle.channel.send(GiveBack(slot, ends=True))
-        self._sockets.close_ended()
+            descriptors = [listener.socket.fileno() for listener in listeners]
+            handle.channel.send(Borrow(slot, len(descriptors)), descriptors)
+            handle.channel.send(GiveBack(slot, ends=True))
+            self._sockets.close_slot(slot)

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from unicorn_core.listen.address import Address, InheritedAddress
@@ -33,9 +33,11 @@ class Sockets:
 
     Args:
         activated: descriptors from a service manager, which take the place of the setting `bind`.
+        shared: another master has the same sockets at the moment, so that none of them must end.
     """
 
-    def __init__(self, activated: Sequence[int] = ()) -> None:
+    def __init__(self, activated: Sequence[int], shared: Callable[[], bool]) -> None:
+        self._shared = shared
         self._activated = [InheritedAddress(fd) for fd in activated]
         self._open: dict[Purpose, Listener] = {}
 
@@ -82,21 +84,18 @@ class Sockets:
 
     def exclusive(self, slot: int) -> list[Listener]:
         """The sockets that only this slot has."""
-        return [
-            listener
-            for purpose, listener in self._open.items()
-            if purpose.slot == slot and listener.reuse_port and not listener.ends
-        ]
+        return [listener for purpose, listener in self._open.items() if purpose.slot == slot and listener.reuse_port]
 
-    def slots(self) -> list[int]:
-        """The slots that have sockets of their own which do not end."""
-        return sorted({purpose.slot for purpose, listener in self._open.items() if purpose.slot and not listener.ends})
+    def slots_from(self, size: int) -> list[int]:
+        """The slots from `size` on that have sockets of their own."""
+        return sorted({purpose.slot for purpose in self._open if purpose.slot >= max(1, size)})
 
     def end(self, listeners: Iterable[Listener]) -> None:
         """Let nobody new in there; whoever shares them serves who is in already."""
-        for listener in listeners:
-            if not listener.ends:
-                listener.turn_away()
+        if not self._shared():
+            for listener in listeners:
+                if not listener.ends:
+                    listener.turn_away()
 
     def end_others(self, wanted: Iterable[Listener]) -> None:
         """As `end`, for what is not among the `wanted` addresses."""
@@ -108,19 +107,24 @@ class Sockets:
         self.end(listener for purpose, listener in self._open.items() if purpose.slot >= max(1, size))
 
     def close_ended(self) -> None:
-        """Close here what has ended, and remove the files of unix sockets."""
+        """Close here what all slots shared and what has ended, and remove the files of unix sockets."""
         for purpose, listener in list(self._open.items()):
-            if listener.ends:
+            if listener.ends and purpose.slot == 0:
                 listener.remove()
                 del self._open[purpose]
 
-    def close(self, remove: bool) -> None:
-        """Close all. `remove`: the files of unix sockets too, since nobody else listens there."""
+    def close_slot(self, slot: int) -> None:
+        """Close here the sockets of one slot."""
+        for purpose in [purpose for purpose in self._open if purpose.slot == slot]:
+            self._open.pop(purpose).close()
+
+    def close(self) -> None:
+        """Close all, and remove the files of unix sockets unless somebody else listens there."""
         for listener in self._open.values():
-            if remove:
-                listener.remove()
-            else:
+            if self._shared():
                 listener.close()
+            else:
+                listener.remove()
 
     def queued(self) -> int:
         """How many connections wait to be accepted (0 where the system does not tell)."""
@@ -133,7 +137,7 @@ class Sockets:
 
     def bequest(self) -> tuple[list[int], dict[str, str]]:
         """The descriptors that the next master inherits, and the variables that tell it what they are."""
-        entries = [
+        listeners = [
             {
                 "fd": listener.socket.fileno(),
                 "address": purpose.address,
@@ -146,11 +150,15 @@ class Sockets:
             for purpose, listener in self._open.items()
             if not listener.ends
         ]
-        return [listener.socket.fileno() for listener in self], {VARIABLE: json.dumps(entries)}
+        return [listener.socket.fileno() for listener in self if not listener.ends], {
+            VARIABLE: json.dumps({"activated": [address.fd for address in self._activated], "listeners": listeners})
+        }
 
-    def inherit(self, environ: Mapping[str, str]) -> None:
+    def inherit(self, environ: MutableMapping[str, str]) -> None:
         """Take over what the former master has left; what the settings do not name goes by `drop_unwanted`."""
-        for entry in json.loads(environ.get(VARIABLE) or "[]"):
+        left = json.loads(environ.pop(VARIABLE, "{}"))
+        self._activated += [InheritedAddress(fd) for fd in left.get("activated", ())]
+        for entry in left.get("listeners", ()):
             sock = socket.socket(fileno=entry["fd"])
             os.set_inheritable(entry["fd"], False)
             purpose = Purpose(entry["address"], entry["repetition"], entry["slot"])

@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from unicorn_core.errors import UnicornError
 
@@ -13,7 +13,20 @@ MOST_SOCKETS = 1024
 PATIENCE = 1.0
 """Seconds that a message may wait for a service manager that does not read."""
 
-_ONES_OWN = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID")
+_LISTEN_VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+_ONES_OWN = (*_LISTEN_VARIABLES, "WATCHDOG_PID")
+
+
+def take_sockets(environ: MutableMapping[str, str], pid: int) -> list[int]:
+    """As `inherited_sockets`, and remove the variables: the workers' own children must not take them for theirs.
+
+    Raises:
+        UnicornError: the variables make no sense.
+    """
+    sockets = inherited_sockets(environ, pid)
+    for name in _LISTEN_VARIABLES:
+        environ.pop(name, None)
+    return sockets
 
 
 def inherited_sockets(environ: Mapping[str, str], pid: int) -> list[int]:

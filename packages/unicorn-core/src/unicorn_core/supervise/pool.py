@@ -269,6 +269,9 @@ class Pool:
             return
         rollout = self.rollout
         wanted = max(self.size, rollout.size if rollout else 0)
+        if wanted != self._told_size:
+            self._actions.append(Resized(wanted, self._told_size))
+            self._told_size = wanted
         for index in [index for index in self.slots if index >= wanted]:
             slot = self.slots.pop(index)
             for occupant in slot.occupants:
@@ -281,9 +284,6 @@ class Pool:
         for slot in slots[: self.size]:
             if not slot.occupants and slot.spawn_at is None:
                 slot.current = self._spawn(slot, self.generation, self.limits, now)
-        if wanted != self._told_size:
-            self._actions.append(Resized(wanted, self._told_size))
-            self._told_size = wanted
 
     def _respawn_later(self, slot: Slot, dead: Occupant, failure: BootFailure | None, now: float) -> None:
         delay = slot.backoff.died(dead.ready_for(now))

@@ -191,8 +191,6 @@ class Worker:
                     self.drain(ends)
         if channel.closed and not self.draining:
             self.log.warning("Worker (pid:%s) has lost its arbiter and leaves", self.pid)
-            for listener in self.context.listeners:
-                listener.turn_away()
             self.drain(ends=True)
 
     def served(self, requests: int) -> None:

@@ -88,6 +88,11 @@ class Acceptor:
         return bool(self._sources) and (self.watching or self._stepped_back)
 
     @property
+    def undisturbed(self) -> bool:
+        """Until the poller tells of a connection there is nothing to do."""
+        return self.watching and self.due_at() == float("inf")
+
+    @property
     def finished(self) -> bool:
         """No listener is left."""
         return not self._sources

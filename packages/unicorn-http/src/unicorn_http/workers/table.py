@@ -101,7 +101,7 @@ class ConnectionTable:
     def load(self, now: float) -> int:
         """See unicorn_core.worker.scoreboard.Row.load; finds out anew whether the worker is `free`."""
         self._expect(now)
-        self.free = self.acceptor.watching and not self._awaited and not self._draining
+        self.free = self.acceptor.undisturbed and not self._awaited and not self._draining
         return len(self._awaited) if self.acceptor.takes else TAKEN
 
     def patience(self, longest: float, now: float) -> float:
