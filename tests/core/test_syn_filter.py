@@ -52,17 +52,22 @@ def test_who_is_in_the_queue_can_be_accepted_and_served(listener):
 
 
 def test_it_may_be_attached_again_and_detached_again(listener):
+    assert not syn_filter.attached(listener.socket)
     for _ in range(2):
         assert syn_filter.attach(listener.socket)
+        assert syn_filter.attached(listener.socket)
     for _ in range(2):
         syn_filter.detach(listener.socket)
+        assert not syn_filter.attached(listener.socket)
     connect(listener).close()
 
 
 def test_it_holds_for_all_who_share_the_socket(listener):
-    other = listener.socket.dup()
-    syn_filter.attach(other)
+    other = Listener(listener.socket.dup())
+    assert not other.turns_away()
+    assert other.turn_away()
     other.close()
+    assert listener.turns_away()
     with pytest.raises(TimeoutError):
         connect(listener, 0.2)
 
@@ -83,7 +88,9 @@ def test_a_client_that_was_kept_out_is_refused_once_the_listener_is_closed(liste
 def test_a_unix_listener_turns_new_clients_away_too(tmp_path):
     listener = listen(UnixAddress(str(tmp_path / "s")))
     client = connect(listener)
+    assert not listener.turns_away()
     assert listener.turn_away()
+    assert listener.turns_away()
     with pytest.raises(ConnectionRefusedError):
         connect(listener)
     client.sendall(b"request")
@@ -97,5 +104,6 @@ def test_a_unix_listener_turns_new_clients_away_too(tmp_path):
 def test_an_inherited_listener_turns_nobody_away(listener):
     inherited = listen(InheritedAddress(listener.socket.dup().detach()))
     assert not inherited.turn_away()
+    assert not inherited.turns_away()
     connect(listener).close()
     inherited.close()

@@ -1,10 +1,13 @@
 """When a worker accepts, how many connections, and when it leaves them to another."""
 
 import logging
+import os
 
 import pytest
 from worker_driver import connect, listen
 
+from unicorn_core.listen.address import UnixAddress
+from unicorn_core.listen.listener import open_all
 from unicorn_core.worker.scoreboard import TAKEN, Scoreboard
 from unicorn_http.workers import acceptor as module
 from unicorn_http.workers.acceptor import GREEDY, HANDSHAKES, LOOK_AGAIN, STEP_BACK, Acceptor
@@ -155,6 +158,8 @@ def test_without_descriptors_it_tries_again_in_a_second(bench, monkeypatch, capl
 def test_a_listener_that_is_left(bench, ends):
     one = bench()
     queued = connect(one.listener)
+    if ends:
+        one.listener.turn_away()
     assert one.acceptor.leave(ends, NOW) == []
     assert one.acceptor.finished is not ends
     if ends:
@@ -167,9 +172,8 @@ def test_a_listener_that_is_left(bench, ends):
     queued.close()
 
 
-def test_where_nobody_can_be_kept_out_the_queue_is_emptied_at_once(bench):
+def test_where_nobody_is_kept_out_the_queue_is_emptied_at_once(bench):
     one = bench()
-    one.listener.inherited = True
     queued = [connect(one.listener) for _ in range(3)]
     assert len(one.acceptor.leave(True, NOW)) == 3
     assert one.acceptor.finished
@@ -185,3 +189,16 @@ def test_a_borrowed_slot_is_left_alone(bench):
     one.acceptor.leave(False, NOW, 3)
     assert list(one.poller.watched) == [one.fd]
     assert [listener.socket.fileno() for listener in borrowed] == [-1, -1]
+
+
+def test_a_unix_listener_that_turns_away_is_closed_when_it_is_empty(bench, tmp_path):
+    one = bench()
+    (listener,) = open_all([UnixAddress(str(tmp_path / "s"))], 16, 0, (os.getuid(), os.getgid()))
+    fd = listener.socket.fileno()
+    one.acceptor.borrow(3, [listener])
+    assert one.acceptor.accept(fd, NOW) is None
+    assert fd in one.acceptor
+    if listener.turn_away():
+        assert one.acceptor.accept(fd, NOW) is None
+        assert fd not in one.acceptor
+    listener.remove()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from worker_driver import WorkerThread, ask, connect, hello, listen
 
-from unicorn_core.listen import syn_filter
 from unicorn_core.listen.listener import Listener
 from unicorn_core.testing.server import wait_until
 from unicorn_core.worker.messages import Borrow, Drain, GiveBack, LameDuck
@@ -91,24 +90,26 @@ def test_a_worker_that_leaves_alone_leaves_the_queue_to_others(start):
 
 
 @linux
-def test_where_the_listeners_end_new_clients_are_kept_out(start):
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_worker_empties_the_queue_of_a_listener_that_turns_new_clients_away(start, ends):
+    """Also if it is not told so: it may have been asked by a signal."""
     listener = listen()
+    waiting = [connect(listener) for _ in range(5)]
+    listener.turn_away()
     server = start(hello, [Listener(listener.socket.dup())])
-    ask(connect(listener))
-    server.tell(Drain(ends=True))
+    server.tell(Drain(ends))
+    for connection in waiting:
+        assert ask(connection).endswith(b"hello")
     wait_until(lambda: not server.running, what="the end of the worker")
-    with pytest.raises(TimeoutError):
-        connect(listener, 0.2)
-    syn_filter.detach(listener.socket)
-    connect(listener, 0.2).close()
     listener.close()
 
 
-@linux
-def test_an_inherited_listener_goes_on_listening_when_the_worker_ends(start):
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_worker_itself_turns_nobody_away(start, ends):
+    """Others may go on listening: the next generation, if only another address ends, or the next master."""
     listener = listen()
-    server = start(hello, [Listener(listener.socket.dup(), inherited=True)])
-    server.tell(Drain(ends=True))
+    server = start(hello, [Listener(listener.socket.dup())])
+    server.tell(Drain(ends))
     wait_until(lambda: not server.running, what="the end of the worker")
     connect(listener, 0.2).close()
     listener.close()
@@ -144,6 +145,7 @@ def test_what_waits_in_a_slot_that_ends_is_answered(start):
     server = start()
     listener = listen()
     waiting = [connect(listener) for _ in range(10)]
+    listener.turn_away()
     server.tell(Borrow(3, 1), listener.socket.fileno())
     server.tell(GiveBack(3, ends=True))
     listener.close()
@@ -167,6 +169,7 @@ def test_a_slot_that_ends_is_closed(start):
     listener = borrowed(server, 3)
     address = listener.socket.getsockname()
     ask(connect(listener))
+    listener.turn_away()
     server.tell(GiveBack(3, ends=True))
     listener.close()
     wait_until(lambda: refused(address), what="the end of the listener")

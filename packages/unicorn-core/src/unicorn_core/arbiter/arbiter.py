@@ -26,6 +26,7 @@ from unicorn_core.arbiter.systemd import take_sockets
 from unicorn_core.develop.changes import Changes
 from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.hooks import Hooks, ServerView
+from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.observe.title import set_title
 from unicorn_core.settings.declaration import TakesEffect
@@ -161,8 +162,11 @@ class Arbiter:
         self._hooks.call("on_exit", self._server)
         self._presence.leave()
 
-    def _leave_to_child(self) -> None:
-        """In a new process: close every descriptor that is the arbiter's alone."""
+    def _leave_to_child(self, its_own: Sequence[Listener]) -> None:
+        """In a new process: close every descriptor that is the arbiter's alone, or another worker's."""
+        for listener in self._sockets:
+            if listener not in its_own:
+                listener.close()
         self._selector.close()
         self._inbox.forget()
         self._driver.forget()
@@ -349,6 +353,7 @@ class Arbiter:
 
     def _start_heir(self) -> None:
         """USR2: start the next master beside this one."""
+        self._presence.tick(time.monotonic())
         if self._upgrade.under_way:
             self.log.warning("An upgrade is under way: the new master (pid:%s) is there already", self._upgrade.heir)
             return

@@ -26,7 +26,7 @@ class Births:
 
     Attributes:
         server: what hooks see of the arbiter.
-        in_child: called in every new process: closes what is the arbiter's alone.
+        in_child: called in every new process with its listeners: closes whatever else the arbiter has open.
         blocked: holds the arbiter's signals back around a fork; gives the mask to go on with in the child.
     """
 
@@ -34,7 +34,7 @@ class Births:
     log: Logger
     server: ServerView
     molds: Molds
-    in_child: Callable[[], None]
+    in_child: Callable[[Sequence[Listener]], None]
     blocked: Callable[[], AbstractContextManager[set[int]]]
 
     def bear(self, order: Spawn, generation: Generation, listeners: Sequence[Listener]) -> Handle:
@@ -76,7 +76,7 @@ class Births:
             pid = os.fork()
             if pid == 0:
                 handle.channel.close()
-                self.in_child()
+                self.in_child(handle.listeners)
                 context = Context(
                     number=handle.number,
                     slot=handle.slot,

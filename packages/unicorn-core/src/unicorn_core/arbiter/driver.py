@@ -177,6 +177,7 @@ class Driver:
                     failure = messages.BootFailure(text, details, exit_code)
                     self.perform(self.pool.boot_failed(handle.number, failure))
                 case Recycle(reason):
+                    handle.leaves = True
                     self.perform(self.pool.recycle(handle.number, reason, time.monotonic()))
                 case Changed(paths):
                     self._changed(paths)

@@ -6,6 +6,7 @@ import signal
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.observe.logs import Logger, printable
 
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 _HINTS = {
     signal.SIGKILL: "Perhaps out of memory?",
     signal.SIGSEGV: "It crashed in C code.",
@@ -24,8 +25,8 @@ def explain(handle: Handle, status: int, log: Logger) -> None:
     by_signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if handle.aborted:
         _explain_hang(handle, by_signal, log)
-    elif handle.ended_by:
-        log.debug("Worker (pid:%s) %s (%s)", handle.pid, how, handle.ended_by)
+    elif (handle.ended_by and by_signal not in _CRASHES) or (handle.leaves and status == 0):
+        log.debug("Worker (pid:%s) %s (%s)", handle.pid, how, handle.ended_by or "as it said")
     elif by_signal:
         busy = busy_with(handle)
         log.error("Worker (pid:%s) %s!%s%s", handle.pid, how, _hint(by_signal), f" It was {busy}" if busy else "")
@@ -46,7 +47,8 @@ def busy_with(handle: Handle) -> str:
 
 def _explain_hang(handle: Handle, by_signal: int, log: Logger) -> None:
     """A worker that got as far as its handler of SIGABRT has told by itself where its main thread stood."""
-    stacks = _users_part(handle.last_stacks())
+    # Behind that stands the same again, for SIGABRT.
+    stacks = _users_part(handle.last_stacks().partition("Fatal Python error")[0]).rstrip()
     if by_signal:
         log.error(
             "Worker (pid:%s) did not come back to Python within a second after SIGABRT: it is stuck in C code, or in "

@@ -25,6 +25,7 @@ class Handle:
         view: what hooks see of it.
         pid: 0 as long as a mold has not yet forked it.
         ended_by: why the arbiter itself ended it; empty if it did not.
+        leaves: it said that it will end.
         ready: it said that it serves.
         told: its end needs no further explanation: it said itself why it cannot boot.
         aborted: it was silent for too long.
@@ -41,6 +42,7 @@ class Handle:
     view: WorkerView
     pid: int = 0
     ended_by: str = ""
+    leaves: bool = False
     ready: bool = False
     told: bool = False
     aborted: bool = False

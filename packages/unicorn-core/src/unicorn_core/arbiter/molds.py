@@ -12,6 +12,7 @@ from unicorn_core import application
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.hooks import Hooks, ServerView, WorkerHooks
+from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.supervise.messages import BootFailure
 from unicorn_core.worker import channel
@@ -62,7 +63,7 @@ class Molds:
 
     Attributes:
         adopts: orphans become the arbiter's children.
-        in_child: called in a new mold: closes what is the arbiter's alone.
+        in_child: called in a new mold with its listeners (none): closes whatever else the arbiter has open.
         blocked: holds the arbiter's signals back around a fork; gives the mask to go on with in the child.
         watch: called with a new mold, whose channel is to be listened to.
     """
@@ -71,7 +72,7 @@ class Molds:
     server: ServerView
     scoreboard: Scoreboard
     adopts: bool
-    in_child: Callable[[], None]
+    in_child: Callable[[Sequence[Listener]], None]
     blocked: Callable[[], AbstractContextManager[set[int]]]
     watch: Callable[[Mold], None]
     all: list[Mold] = field(default_factory=list)
@@ -165,14 +166,14 @@ class Molds:
             if pid == 0:
                 for end in (ours, *not_its_own):
                     end.close()
-                self.in_child()
+                self.in_child(())
                 settings = generation.settings
                 prototype = Context(
                     number=0,
                     slot=0,
                     generation=number,
                     settings=settings,
-                    listeners=generation.listeners,
+                    listeners=(),
                     log=self.log,
                     row=self.scoreboard.take(),
                     channel=theirs,

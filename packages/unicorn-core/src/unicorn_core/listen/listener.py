@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import socket
 import stat
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from unicorn_core.errors import ListenError, SettingError
+from unicorn_core.listen import syn_filter
 from unicorn_core.listen.address import Address, InheritedAddress, TcpAddress, UnixAddress, parse
 
 PATIENCE = 2.5
@@ -60,9 +62,6 @@ class Listener:
         if self.inherited:
             return False
         if not self.is_unix:
-            # Imported here: it needs ctypes, which takes its time, and most processes never come to this.
-            from unicorn_core.listen import syn_filter
-
             return syn_filter.attach(self.socket)
         if sys.platform != "linux":
             return False  # what a shutdown does to a listening socket is Linux's alone
@@ -71,6 +70,16 @@ class Listener:
         except OSError:
             return False
         return True
+
+    def turns_away(self) -> bool:
+        """Nobody new gets in, because `turn_away` was called here or in another process."""
+        if self.inherited or sys.platform != "linux":
+            return False
+        if not self.is_unix:
+            return syn_filter.attached(self.socket)
+        poll = select.poll()
+        poll.register(self.socket, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def queued(self) -> int:
         """How many connections wait to be accepted; 0 where the system does not tell (unix sockets, macOS)."""

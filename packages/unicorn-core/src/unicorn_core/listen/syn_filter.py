@@ -5,14 +5,15 @@ the filter nobody gets that far any more: a dropped SYN is sent again a second l
 It belongs to the socket, not to a process: attached in one of several that share a listener, it holds for all.
 """
 
-import ctypes
 import socket
 import struct
 import sys
+from array import array
 from typing import Final
 
 # Constants of linux/filter.h and asm-generic/socket.h, which Python's modules do not have.
 _SO_ATTACH_FILTER: Final = 26
+_SO_GET_FILTER: Final = 26
 _SO_DETACH_FILTER: Final = 27
 _LOAD_BYTE: Final = 0x30
 _AND: Final = 0x54
@@ -24,7 +25,8 @@ _SYN: Final = 0x02
 _ACK: Final = 0x10
 _WHOLE: Final = 0xFFFFFFFF
 
-_PROGRAM: Final = ctypes.create_string_buffer(
+_PROGRAM: Final = array(
+    "B",
     b"".join(
         struct.pack("=HBBI", *instruction)
         for instruction in (
@@ -34,9 +36,9 @@ _PROGRAM: Final = ctypes.create_string_buffer(
             (_RETURN, 0, 0, 0),
             (_RETURN, 0, 0, _WHOLE),
         )
-    )
+    ),
 )
-_DESCRIPTION: Final = struct.pack("HL", 5, ctypes.addressof(_PROGRAM))
+_DESCRIPTION: Final = struct.pack("HL", len(_PROGRAM) // 8, _PROGRAM.buffer_info()[0])
 """A struct sock_fprog: the number of instructions, and where they lie."""
 
 
@@ -61,3 +63,13 @@ def detach(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         except OSError:
             return
+
+
+def attached(sock: socket.socket) -> bool:
+    """A filter is there, attached by whichever process."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, _SO_GET_FILTER, len(_PROGRAM)))
+    except OSError:
+        return False

@@ -203,6 +203,8 @@ class Worker:
 
     def on_terminate(self, number: int, frame: FrameType | None) -> None:
         """The handler of SIGTERM, once it serves."""
+        if not self.draining:
+            self.context.channel.send(Recycle("it was sent SIGTERM"))
         self.drain()
 
 

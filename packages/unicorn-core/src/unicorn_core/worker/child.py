@@ -157,7 +157,6 @@ def take_over_signals(context: Context, role: str = "Worker") -> None:
     log, hooks = context.log, context.hooks
     # The arbiter's descriptor is closed here, and its number may soon be another file's.
     signal.set_wakeup_fd(-1)
-    stacks.install(context.stacks)
 
     def quit_now(number: int, frame: FrameType | None) -> None:
         if number != signal.SIGTERM:
@@ -189,3 +188,4 @@ def take_over_signals(context: Context, role: str = "Worker") -> None:
     signal.signal(signal.SIGABRT, abort)
     signal.signal(signal.SIGUSR1, reopen)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    stacks.install(context.stacks)

@@ -13,6 +13,6 @@ SIGNAL: int = signal.SIGRTMAX - 2 if sys.platform == "linux" else signal.SIGINFO
 
 
 def install(descriptor: int) -> None:
-    """In a worker. Handlers of SIGABRT must be installed afterwards: the fault handler takes that signal as well."""
+    """In a worker, after its own handler of SIGABRT: the fault handler takes that signal too, and hands it on."""
     faulthandler.enable(descriptor, all_threads=True)
     faulthandler.register(SIGNAL, descriptor, all_threads=True)

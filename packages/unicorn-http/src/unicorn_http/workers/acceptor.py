@@ -174,7 +174,8 @@ class Acceptor:
             try:
                 sock, address = source.listener.socket.accept()
             except BlockingIOError:
-                if now >= source.ends_at:
+                # A unix socket that turns new clients away would look ready for ever.
+                if now >= source.ends_at or (source.listener.is_unix and source.listener.turns_away()):
                     self._close(fd)
                 return None
             except OSError as error:
@@ -198,8 +199,9 @@ class Acceptor:
     def leave(self, ends: bool, now: float, slot: int | None = None) -> list[Arrival]:
         """Accept no more, from the listeners of a borrowed slot or, without one, from any.
 
-        If it `ends`, nobody accepts from them afterwards: what has come into their queues is accepted first. Where
-        new clients can be kept out, that goes on as before until the queues are empty; elsewhere it is done now.
+        A listener that lets nobody new in stays until its queue is empty: nobody may accept from it afterwards. Of the
+        others that holds if they `ends`, and their queues are emptied now: only what comes until they are closed
+        is lost then. The worker itself keeps nobody out, since others may go on listening.
 
         Returns:
             What was accepted now.
@@ -208,7 +210,7 @@ class Acceptor:
         for fd, source in list(self._sources.items()):
             if slot is not None and source.slot != slot:
                 continue
-            if ends and source.listener.turn_away():
+            if source.listener.turns_away():
                 source.ends_at = now if source.listener.is_unix else now + HANDSHAKES
                 continue
             while ends and (arrival := self.accept(fd, now)):
