@@ -89,6 +89,15 @@ def test_start_spawns_one_worker_a_slot() -> None:
     assert driver.log == [Spawn(1, 0, 1), Spawn(2, 1, 1), Spawn(3, 2, 1)]
 
 
+def test_more_workers_than_cpus_boot_a_little_later() -> None:
+    clock = FakeClock()
+    pool = Pool(4, LIMITS, boots=2)
+    assert pool.start(clock()) == [Resized(4, 0), Spawn(1, 0, 1), Spawn(2, 1, 1)]
+    assert pool.deadline() == clock() + 0.1
+    assert pool.tick(clock.advance(0.11), {}) == [Spawn(3, 2, 1)]
+    assert pool.tick(clock.advance(0.11), {}) == [Spawn(4, 3, 1)]
+
+
 def test_complete_is_told_once_all_are_ready() -> None:
     driver = Driver(2)
     assert driver.ready(1) == []

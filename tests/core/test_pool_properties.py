@@ -199,9 +199,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """From wherever it stands, it settles, and a quick stop ends everything."""
-        if not self.finished:
-            if not self.pool.stopping:
-                self.settle()
+        if not self.finished and not self.pool.stopping:
+            self.settle()
         if not self.finished:
             self.perform(self.pool.stop(self.now, graceful=False))
             for worker in list(self.alive):

@@ -1,6 +1,5 @@
 """A `sync` worker in this process: no arbiter, no fork, an application that the test gives."""
 
-import dataclasses
 import os
 import signal
 import socket
@@ -70,21 +69,20 @@ class WorkerThread:
         self.listener = self.listeners[0]
         self._ours, theirs = channel.pair()
         resolved = make_settings(wsgi_app="app:app", **settings)
-        everything = {
-            "number": 1,
-            "slot": 0,
-            "generation": 1,
-            "settings": resolved,
-            "listeners": self.listeners,
-            "log": Logger(resolved),
-            "row": row or Scoreboard().take(),
-            "channel": theirs,
-            "stacks": -1,
-            "hooks": None,
-            "load_application": lambda: application,
-        }
-        names = {field.name for field in dataclasses.fields(Context)}
-        self.worker = SyncWorker(Context(**{name: value for name, value in everything.items() if name in names}))
+        context = Context(
+            number=1,
+            slot=0,
+            generation=1,
+            settings=resolved,
+            listeners=self.listeners,
+            log=Logger(resolved),
+            row=row or Scoreboard().take(),
+            channel=theirs,
+            stacks=-1,
+            hooks=None,  # type: ignore[arg-type]
+            load_application=lambda: application,
+        )
+        self.worker = SyncWorker(context)
         signal.set_wakeup_fd(-1)
         self.worker.boot()
         self._thread = threading.Thread(target=self.worker.run)

@@ -6,7 +6,6 @@ The settings are those of `unicorn_core.settings.core.hooks`; docs/hooks.md is t
 import os
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from unicorn_core.listen.address import InheritedAddress, TcpAddress, UnixAddress
@@ -52,7 +51,6 @@ def _users_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, begin))
 
 
-@dataclass(eq=False)
 class WorkerView:
     """A worker as hooks in the arbiter see it: the same object from pre_fork to child_exit.
 
@@ -68,15 +66,19 @@ class WorkerView:
         aborted: it was ended because it had been silent for too long.
     """
 
-    age: int
-    ppid: int
-    cfg: Settings = field(repr=False)
-    log: Logger = field(repr=False)
-    served: Callable[[], int] = field(repr=False)
-    pid: int | None = None
-    booted: bool = False
-    alive: bool = True
-    aborted: bool = False
+    def __init__(self, age: int, ppid: int, cfg: Settings, log: Logger, served: Callable[[], int]) -> None:
+        self.age = age
+        self.ppid = ppid
+        self.cfg = cfg
+        self.log = log
+        self.served = served
+        self.pid: int | None = None
+        self.booted = False
+        self.alive = True
+        self.aborted = False
+
+    def __repr__(self) -> str:
+        return f"<worker {self.age} (pid:{self.pid})>"
 
     @property
     def settings(self) -> Settings:

@@ -5,8 +5,9 @@ through it the other way and come back as bytes to write. A codec does no I/O an
 implementation serves blocking, green and asyncio workers.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from unicorn_core.settings.registry import Settings
 from unicorn_http.semantics.refusal import CodecError
@@ -62,8 +63,7 @@ class Codec(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """The two ends of a connection; on a unix socket `client` is empty and the ports are 0."""
 
     client: str

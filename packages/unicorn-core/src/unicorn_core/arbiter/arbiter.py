@@ -6,8 +6,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from unicorn_core.arbiter import daemon, reaper
 from unicorn_core.arbiter.births import Births
@@ -29,6 +30,7 @@ from unicorn_core.hooks import Hooks, ServerView
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.observe.title import set_title
+from unicorn_core.settings.cpus import usable_cpus
 from unicorn_core.settings.declaration import TakesEffect
 from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise import messages
@@ -96,7 +98,7 @@ class Arbiter:
 
     def _start(self, first: Generation) -> None:
         settings = self.settings
-        self._pool = Pool(int(settings.workers), first.limits)
+        self._pool = Pool(int(settings.workers), first.limits, usable_cpus())
         self._upgrade = Upgrade()
         self._heir: Heir | None = None
         self._generations = {1: first}

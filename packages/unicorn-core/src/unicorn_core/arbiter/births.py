@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from unicorn_core import application
 from unicorn_core.arbiter.generation import Generation
@@ -20,8 +21,7 @@ from unicorn_core.worker.messages import Probe
 from unicorn_core.worker.scoreboard import REQUESTS, Scoreboard, nameless_file
 
 
-@dataclass
-class Births:
+class Births(Struct):
     """Makes workers.
 
     Attributes:

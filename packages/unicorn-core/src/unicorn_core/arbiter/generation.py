@@ -2,8 +2,9 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from unicorn_core import plugins
 from unicorn_core.errors import SettingError
@@ -14,8 +15,7 @@ from unicorn_core.supervise.rollout import Plan, Strategy
 from unicorn_core.worker.base import Worker
 
 
-@dataclass(frozen=True)
-class Generation:
+class Generation(Struct, frozen=True):
     """The settings as they were when the generation began, and what follows from them.
 
     Attributes:

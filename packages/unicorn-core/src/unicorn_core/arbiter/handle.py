@@ -4,7 +4,8 @@ import contextlib
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unicorn_core.hooks import WorkerView
 from unicorn_core.listen.listener import Listener
@@ -14,8 +15,7 @@ from unicorn_core.worker.scoreboard import Row
 LONGEST_STACKS = 64 * 1024
 
 
-@dataclass(slots=True, eq=False)
-class Handle:
+class Handle(Struct, eq=False):
     """One worker.
 
     Attributes:

@@ -5,8 +5,9 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from unicorn_core import application
 from unicorn_core.arbiter.generation import Generation
@@ -22,16 +23,14 @@ from unicorn_core.worker.mold import Casting, live
 from unicorn_core.worker.scoreboard import Scoreboard, nameless_file
 
 
-@dataclass(slots=True, eq=False)
-class Order:
+class Order(Struct, eq=False):
     """A worker to be forked. `theirs` is a copy of its end of its channel, to be closed once it is sent."""
 
     handle: Handle
     theirs: int
 
 
-@dataclass(slots=True, eq=False)
-class Mold:
+class Mold(Struct, eq=False):
     """One mold process.
 
     Attributes:
@@ -57,8 +56,7 @@ class Mold:
             os.kill(self.pid, number)
 
 
-@dataclass(eq=False)
-class Molds:
+class Molds(Struct, eq=False):
     """All molds.
 
     Attributes:

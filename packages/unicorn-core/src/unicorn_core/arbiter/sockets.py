@@ -9,7 +9,8 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unicorn_core.listen.address import Address, InheritedAddress
 from unicorn_core.listen.listener import Listener, open_all, open_like, parse_all
@@ -19,8 +20,7 @@ VARIABLE = "UNICORN_LISTENERS"
 """The environment variable that hands sockets to the next master: descriptors, and what each was opened for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purpose:
+class Purpose(Struct, frozen=True):
     """What a socket was opened for: an address as the settings name it, the how manieth of the same name, a slot."""
 
     address: str

@@ -1,12 +1,11 @@
 """The addresses of the setting `bind`, parsed; no socket is touched here."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 DEFAULT_PORT = 8000
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+class TcpAddress(Struct, frozen=True):
     """A host (name, IPv4 or IPv6 address without brackets; empty: all IPv4 addresses) and a port (0: any free one)."""
 
     host: str
@@ -17,8 +16,7 @@ class TcpAddress:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(Struct, frozen=True):
     """The path of a unix socket; one that begins with '@' lies in Linux's abstract namespace."""
 
     path: str
@@ -27,8 +25,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class InheritedAddress:
+class InheritedAddress(Struct, frozen=True):
     """A file descriptor, already bound, that the process inherited."""
 
     fd: int

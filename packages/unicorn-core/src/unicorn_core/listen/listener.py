@@ -184,7 +184,9 @@ def _reason(address: Address, error: OSError) -> str:
 
 
 def _tcp(address: TcpAddress, backlog: int, reuse_port: bool) -> Listener:
-    found = socket.getaddrinfo(address.host or "0.0.0.0", address.port, type=socket.SOCK_STREAM)
+    host = address.host or "0.0.0.0"
+    # Given text, the function imports the codec for international names.
+    found = socket.getaddrinfo(host.encode() if host.isascii() else host, address.port, type=socket.SOCK_STREAM)
     # A name such as localhost means IPv4 where it has one, as with gunicorn.
     family, _, _, _, name = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return _bound(family, name, backlog, dual=address.host == "::", reuse_port=reuse_port)

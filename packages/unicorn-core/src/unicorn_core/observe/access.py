@@ -4,14 +4,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from unicorn_core.errors import SettingError
 from unicorn_core.observe.logs import printable
 
 
-@dataclass(slots=True)
-class Access:
+class Access(Struct):
     """One answered request.
 
     Attributes:

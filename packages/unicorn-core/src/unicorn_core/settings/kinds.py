@@ -9,8 +9,9 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from unicorn_core.settings.callables import AnyCallable, Leading, accepted, resolve
 from unicorn_core.settings.cpus import usable_cpus
@@ -33,8 +34,7 @@ class Kind(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Integer:
+class Integer(Struct, frozen=True):
     """A whole number within bounds."""
 
     minimum: int = 0
@@ -78,8 +78,7 @@ class Workers(int):
         return str(int(self)) if self.maximum == self else f"'{int(self)}..{self.maximum}'"
 
 
-@dataclass(frozen=True)
-class WorkerCount:
+class WorkerCount(Struct, frozen=True):
     """A number of workers, `auto`, or MIN..MAX, one of which may be `auto` (kept on its side of the other)."""
 
     maximum: int
@@ -111,8 +110,7 @@ def _is_auto(raw: object) -> bool:
     return isinstance(raw, str) and raw.strip().lower() == "auto"
 
 
-@dataclass(frozen=True)
-class Bytes:
+class Bytes(Struct, frozen=True):
     """A number of bytes, also with K, M or G behind it (powers of 1024)."""
 
     metavar: str = "BYTES"
@@ -129,8 +127,7 @@ class Bytes:
             raise ValueError("a number of bytes, or one with K, M or G such as 512M") from None
 
 
-@dataclass(frozen=True)
-class Mask:
+class Mask(Struct, frozen=True):
     """File mode bits: an integer, or text in base 10, 8 (0o22, 022) or 16 (0x12)."""
 
     metavar: str = "MODE"
@@ -150,8 +147,7 @@ class Mask:
         return value
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string; None where `optional`."""
 
     optional: bool = True
@@ -165,8 +161,7 @@ class Text:
         return raw.strip()
 
 
-@dataclass(frozen=True)
-class Verbatim:
+class Verbatim(Struct, frozen=True):
     """A string of which blanks at the ends count, such as a log format."""
 
     metavar: str = "TEXT"
@@ -177,8 +172,7 @@ class Verbatim:
         return raw
 
 
-@dataclass(frozen=True)
-class Switch:
+class Switch(Struct, frozen=True):
     """True or false."""
 
     metavar: str = ""
@@ -193,8 +187,7 @@ class Switch:
         raise ValueError("true or false")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One of a few words; `aliases` are accepted as further spellings."""
 
     words: tuple[str, ...]
@@ -212,8 +205,7 @@ class Choice:
         return word
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """A list of strings, also given as one string with commas between them."""
 
     metavar: str = "TEXT"
@@ -232,8 +224,7 @@ class Texts:
         return tuple(word.upper() for word in result) if self.upper else tuple(result)
 
 
-@dataclass(frozen=True)
-class Assignments:
+class Assignments(Struct, frozen=True):
     """NAME=VALUE strings (a list), kept as they are: a value may hold commas."""
 
     metavar: str = "NAME=VALUE"
@@ -248,8 +239,7 @@ class Assignments:
         return tuple(parts)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A mapping from string to string (configuration files only)."""
 
     metavar: str = "TABLE"
@@ -260,8 +250,7 @@ class Table:
         return dict(raw)
 
 
-@dataclass(frozen=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """An existing folder; the result is its absolute path."""
 
     metavar: str = "FOLDER"
@@ -272,8 +261,7 @@ class Folder:
         return os.path.abspath(raw)
 
 
-@dataclass(frozen=True)
-class UserId:
+class UserId(Struct, frozen=True):
     """A user by name or number; the result is the number."""
 
     metavar: str = "USER"
@@ -282,8 +270,7 @@ class UserId:
         return _identity(raw, lambda name: pwd.getpwnam(name).pw_uid, os.geteuid, "a user's name or number")
 
 
-@dataclass(frozen=True)
-class GroupId:
+class GroupId(Struct, frozen=True):
     """A group by name or number; the result is the number."""
 
     metavar: str = "GROUP"
@@ -305,8 +292,7 @@ def _identity(raw: object, look_up: Callable[[str], int], current: Callable[[], 
         raise ValueError(f"{allowed} known on this machine") from None
 
 
-@dataclass(frozen=True)
-class ClassOrName:
+class ClassOrName(Struct, frozen=True):
     """A plug-in's name, `module:Class`, or a class object."""
 
     metavar: str = "NAME"
@@ -317,8 +303,7 @@ class ClassOrName:
         raise ValueError("a name or a class")
 
 
-@dataclass(frozen=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """A function that the server calls, or `module:function` (also `module.function`) to import it; None for no hook.
 
     Attributes:

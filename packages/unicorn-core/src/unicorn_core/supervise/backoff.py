@@ -1,6 +1,6 @@
 """How long to wait before a slot gets its next worker, when its workers keep dying young."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 STABLE_AFTER = 1.0
 """A worker that was ready for so many seconds has proven itself: its death is not part of a crash loop."""
@@ -8,8 +8,7 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 
 
-@dataclass(slots=True)
-class Backoff:
+class Backoff(Struct):
     """Counts a slot's workers that died young in a row."""
 
     failures: int = 0

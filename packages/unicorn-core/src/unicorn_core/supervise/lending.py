@@ -5,22 +5,21 @@ So after a short while the socket is lent to a ready worker of another slot, unt
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 PATIENCE = 0.1
 """Seconds that a slot may be without a ready worker before its socket is lent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lend:
+class Lend(Struct, frozen=True):
     """Let this worker accept from the sockets of the slot."""
 
     slot: int
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBack:
+class TakeBack(Struct, frozen=True):
     """The worker must accept from the sockets of the slot no more; if the slot `ends`, once their queues are empty."""
 
     slot: int

@@ -1,10 +1,9 @@
 """The limits that a pool holds its workers to."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Seconds; 0 means no limit.
 
     Attributes:

@@ -3,13 +3,12 @@
 All times are seconds of one monotonic clock; workers are named by the number that the pool gave them.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unicorn_core.errors import ExitCode
 
 
-@dataclass(frozen=True, slots=True)
-class BootFailure:
+class BootFailure(Struct, frozen=True):
     """Why a worker never became ready. `details` is the traceback of the user's code, if there is one."""
 
     message: str
@@ -17,8 +16,7 @@ class BootFailure:
     exit_code: int = ExitCode.NOT_BOOTED
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(Struct, frozen=True):
     """Start a worker; the `canary` of a reload must answer a probe before it is ready."""
 
     worker: int
@@ -27,52 +25,45 @@ class Spawn:
     canary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LameDuck:
+class LameDuck(Struct, frozen=True):
     """Tell a worker that the server will stop soon: it goes on accepting, but ends its connections."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Struct, frozen=True):
     """Ask a worker to finish what it has and leave; one that still boots leaves at once."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Quit:
+class Quit(Struct, frozen=True):
     """Make a worker leave at once."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(Struct, frozen=True):
     """A worker has been silent for so many seconds: let it say where it is stuck, and end it."""
 
     worker: int
     silent_for: float
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """End a worker that did not leave in time."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recycling:
+class Recycling(Struct, frozen=True):
     """A worker will be replaced, and why."""
 
     worker: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BackingOff:
+class BackingOff(Struct, frozen=True):
     """A slot's workers die young: the next one is spawned only after `delay` seconds. Told once a burst."""
 
     slot: int
@@ -81,46 +72,40 @@ class BackingOff:
     failure: BootFailure | None
 
 
-@dataclass(frozen=True, slots=True)
-class Resized:
+class Resized(Struct, frozen=True):
     """The pool wants another number of workers than before."""
 
     size: int
     before: int
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(Struct, frozen=True):
     """Every slot has a ready worker: at first start, or after a loss was made good."""
 
     generation: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(Struct, frozen=True):
     """All workers of the new generation are ready; the old ones are drained."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class RolledBack:
+class RolledBack(Struct, frozen=True):
     """The new generation did not boot and is withdrawn; the old one keeps serving."""
 
     generation: int
     failure: BootFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(Struct, frozen=True):
     """The first workers did not boot: the server cannot run."""
 
     failure: BootFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """No worker is left and none will be spawned."""
 
 

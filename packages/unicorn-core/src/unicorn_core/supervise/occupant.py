@@ -8,8 +8,9 @@
 A process can also end by itself in any of them.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from unicorn_core.supervise.limits import Limits, deadline
 from unicorn_core.supervise.messages import Abort, Action, BootFailure, Drain, Kill, Quit
@@ -31,8 +32,7 @@ _FREE = (State.BOOTING, State.READY, State.DRAINING)
 """The states of a worker that nobody has told to end at once."""
 
 
-@dataclass(slots=True, eq=False)
-class Occupant:
+class Occupant(Struct, eq=False):
     """One worker.
 
     Attributes:

@@ -33,14 +33,22 @@ from unicorn_core.supervise.recycling import too_large
 from unicorn_core.supervise.rollout import Plan, Rollout, Strategy
 from unicorn_core.supervise.slot import Slot
 
+PAUSE = 0.1
+"""Seconds between the boots of workers beyond `boots`."""
 _OLD = "it has lived long enough (worker_max_lifetime)"
 
 
 class Pool:
-    """See the module. All times are seconds of one monotonic clock."""
+    """See the module. All times are seconds of one monotonic clock.
 
-    def __init__(self, size: int, limits: Limits) -> None:
+    Args:
+        boots: how many workers for empty slots boot at once; further ones follow one by one, `PAUSE` apart. More than
+            there are CPUs would only hinder each other, and the first answer would come later.
+    """
+
+    def __init__(self, size: int, limits: Limits, boots: int = 1024) -> None:
         self.size = size
+        self._boots = boots
         self.limits = limits
         self.generation = 1
         self.slots: dict[int, Slot] = {}
@@ -281,9 +289,12 @@ class Pool:
             for slot in rollout.next_slots(slots, len(self.occupants), wanted):
                 limits = rollout.plan.limits
                 slot.successor = self._spawn(slot, rollout.generation, limits, now, canary=rollout.probes)
-        for slot in slots[: self.size]:
-            if not slot.occupants and slot.spawn_at is None:
+        lacking = [slot for slot in slots[: self.size] if not slot.occupants and slot.spawn_at is None]
+        for place, slot in enumerate(lacking):
+            if place < self._boots:
                 slot.current = self._spawn(slot, self.generation, self.limits, now)
+            else:
+                slot.spawn_at = now + PAUSE * (place - self._boots + 1)
 
     def _respawn_later(self, slot: Slot, dead: Occupant, failure: BootFailure | None, now: float) -> None:
         delay = slot.backoff.died(dead.ready_for(now))

@@ -7,8 +7,9 @@ good answer to a probe, before any other boots.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from unicorn_core.supervise.limits import Limits
 from unicorn_core.supervise.slot import Slot
@@ -21,8 +22,7 @@ class Strategy(Enum):
     ROLLING = "rolling"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a new generation is to be like.
 
     Attributes:
@@ -37,8 +37,7 @@ class Plan:
     canary: bool = False
 
 
-@dataclass(slots=True)
-class Rollout:
+class Rollout(Struct):
     """One reload.
 
     Attributes:

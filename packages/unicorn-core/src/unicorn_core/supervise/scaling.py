@@ -4,8 +4,9 @@ It grows fast and shrinks slowly: a burst must be met within seconds, and what w
 needed again. Between the two thresholds lies enough room that one worker less never calls for one worker more.
 """
 
-from dataclasses import dataclass
 from math import exp
+
+from msgspec import Struct
 
 GLANCE = 0.25
 """Seconds between two looks at the workers: a single look only says who is busy at that moment."""
@@ -21,8 +22,7 @@ STEP = 0.25
 """The part of its size by which the pool grows at once (one worker at least)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """What the scoreboard and the listeners show at a moment.
 
     Attributes:

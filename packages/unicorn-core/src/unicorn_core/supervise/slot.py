@@ -1,13 +1,12 @@
 """A slot of a pool, and who occupies it."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from unicorn_core.supervise.backoff import Backoff
 from unicorn_core.supervise.occupant import Occupant
 
 
-@dataclass(slots=True, eq=False)
-class Slot:
+class Slot(Struct, eq=False):
     """A stable index in the pool.
 
     `current` serves (or boots, when nobody serves); `successor` boots beside it and will take its place.

@@ -7,8 +7,9 @@
 With `auto` the old master stops as soon as the new one serves; otherwise an operator tells one of the two to stop.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 
 class Stage(Enum):
@@ -19,8 +20,7 @@ class Stage(Enum):
     SERVING = auto()
 
 
-@dataclass(slots=True)
-class Upgrade:
+class Upgrade(Struct):
     """See the module.
 
     Attributes:

@@ -17,10 +17,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
 from typing import Any
+
+from msgspec import Struct
 
 from unicorn_core.errors import ApplicationError
 from unicorn_core.hooks import WorkerHooks
@@ -33,8 +34,7 @@ from unicorn_core.worker.messages import Borrow, Drain, GiveBack, LameDuck, Recy
 from unicorn_core.worker.scoreboard import HEARTBEAT, REQUESTS, Row
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a worker gets from the arbiter.
 
     Attributes:
@@ -199,7 +199,7 @@ class Worker:
             self._recycling = True
             self.log.info("Autorestarting worker after current request.")
             if not self.context.channel.send(Recycle(f"max_requests: {requests} served")):
-                self.drain()
+                self.drain(ends=True)
 
     def on_terminate(self, number: int, frame: FrameType | None) -> None:
         """The handler of SIGTERM, once it serves."""

@@ -51,7 +51,6 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
             context.hooks.leaving()
             leave(ExitCode.NOT_BOOTED)
         # What was made so far stays: the collector need not look at it again, which at times took a millisecond.
-        gc.collect()
         gc.freeze()
         signal.signal(signal.SIGTERM, worker.on_terminate)
         context.channel.send(Ready())

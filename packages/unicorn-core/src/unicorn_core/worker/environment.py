@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import random
 import socket
 import sys
 
@@ -15,7 +14,6 @@ SERVER_SOFTWARE = f"unicorn/{unicorn_core.__version__}"
 
 def set_up_for_import(settings: Settings) -> None:
     """Environment and import path, as the application finds them; the working folder is set already."""
-    random.seed()
     os.environ["SERVER_SOFTWARE"] = SERVER_SOFTWARE
     if settings.tmp_upload_dir:
         os.environ["TMPDIR"] = os.path.abspath(settings.tmp_upload_dir)

@@ -12,10 +12,12 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from select import POLLIN, poll
 from types import FrameType
 from typing import Any, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.title import set_title
@@ -36,8 +38,7 @@ _UNSAFE = {
 """Libraries that are known not to survive a fork, at least not in every state."""
 
 
-@dataclass(frozen=True)
-class Casting:
+class Casting(Struct, frozen=True):
     """What a mold is made of.
 
     Attributes:

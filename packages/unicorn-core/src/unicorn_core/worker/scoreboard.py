@@ -9,7 +9,6 @@ spoils a log line. Times are those of the monotonic clock, which all processes o
 
 import mmap
 import os
-import tempfile
 from time import monotonic
 from typing import Final
 
@@ -119,6 +118,8 @@ def nameless_file(name: str, folder: str | None = None) -> int:
     """The descriptor of a new file that no folder lists: in memory where the system has such, else in `folder`."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name)
+    import tempfile  # where it is not needed it costs some milliseconds at start
+
     with tempfile.TemporaryFile(dir=folder) as file:
         return os.dup(file.fileno())
 

@@ -2,7 +2,8 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unicorn_core.errors import SettingError
 from unicorn_http.semantics.refusal import Refusal
@@ -10,8 +11,7 @@ from unicorn_http.semantics.refusal import Refusal
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedPeers:
+class TrustedPeers(Struct, frozen=True):
     """Peers whose word is taken: addresses, networks, or everybody ("*"). Unix sockets are trusted."""
 
     everybody: bool

@@ -1,7 +1,8 @@
 """Reading a request's head: the rules of one connection, applied to what a parser splits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from unicorn_http.semantics.forwarded import SchemeFields
 from unicorn_http.semantics.framing import body_length
@@ -19,8 +20,7 @@ Raises ValueError for what it cannot split.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class UnderscorePolicy:
+class UnderscorePolicy(Struct, frozen=True):
     """What happens to names with underscores, which WSGI cannot tell from those with hyphens.
 
     Attributes:
@@ -73,7 +73,6 @@ class FieldMemo:
             self.request = request.repeated()
 
 
-@dataclass(frozen=True, slots=True)
 class HeadPolicy:
     """What one connection's heads are read by.
 
@@ -82,16 +81,20 @@ class HeadPolicy:
         harmless: bytes of a head that is so small that only the number of its fields can exceed a limit.
     """
 
-    limits: Limits
-    underscores: UnderscorePolicy
-    scheme: SchemeFields | None
-    permit_unconventional_method: bool
+    __slots__ = ("harmless", "limits", "permit_unconventional_method", "scheme", "underscores")
 
-    harmless: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        limits = self.limits
-        object.__setattr__(self, "harmless", min(limits.line, limits.field, limits.head))
+    def __init__(
+        self,
+        limits: Limits,
+        underscores: UnderscorePolicy,
+        scheme: SchemeFields | None,
+        permit_unconventional_method: bool,
+    ) -> None:
+        self.limits = limits
+        self.underscores = underscores
+        self.scheme = scheme
+        self.permit_unconventional_method = permit_unconventional_method
+        self.harmless = min(limits.line, limits.field, limits.head)
 
     def scan(self) -> HeadScan:
         """A strict reading of a head, for one that comes in pieces or that a parser refuses."""

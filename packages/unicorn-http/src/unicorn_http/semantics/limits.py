@@ -1,6 +1,6 @@
 """Bounds on what a request may hold."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unicorn_core.settings.registry import Settings
 
@@ -12,8 +12,7 @@ CHUNK_EXTENSIONS = 16384
 """Bytes of all chunk extensions of one body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bytes, or a number of fields; a limit of 0 was replaced by one that nothing reaches.
 
     Attributes:

@@ -8,8 +8,9 @@ accepts one connection at a time, and steps back for a moment if another has les
 import errno
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
@@ -31,8 +32,7 @@ HANDSHAKES = 0.1
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-@dataclass(slots=True)
-class Source:
+class Source(Struct):
     """A listener from which this worker accepts; it is closed when it is found empty after `ends_at`.
 
     Attributes:

@@ -126,6 +126,10 @@ class SyncWorker(Worker):
         self.row.cells[CONNECTIONS] = len(table.by_fd)
         self._server.refresh()
         listeners = self._take_in(events, now)
+        # Before the requests are run: while they are, others may come that nobody has read yet.
+        for connection in table.sweep(now):
+            self._refuse(connection, connection.new_request(), 408, "the request's head did not come in time")
+            table.settle(connection)
         # What a slow application makes wait is better accepted by another worker, or afterwards.
         if listeners and (self._pace.fast or not ready):
             listeners = self._accept(listeners, now)
@@ -143,9 +147,6 @@ class SyncWorker(Worker):
                 self._accept(listeners, now)
         if ran or not table.free:
             self.row.idle(self._requests, TAKEN if ready else 0 if table.free else table.load(now))
-        for connection in table.sweep(now):
-            self._refuse(connection, connection.new_request(), 408, "the request's head did not come in time")
-            table.settle(connection)
         if self.draining and not self._drained:
             self._drained = True
             patience = max(0.0, self.settings.graceful_timeout - LONGEST_WAIT)

@@ -1,13 +1,13 @@
 """How long the workers wait for clients, and the wait for a single one."""
 
 import select
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unicorn_core.settings.registry import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(Struct, frozen=True):
     """How long a connection waits, in seconds (infinite without a limit)."""
 
     keepalive: float
