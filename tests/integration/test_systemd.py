@@ -236,6 +236,7 @@ def test_reloads_and_upgrades_keep_the_handed_over_sockets(activate, tcp):
     before = ask(tcp.getsockname())["pid"]
     server.signal(signal.SIGHUP)
     server.wait_for("Reloaded: generation 2")
+    server.wait_for("Worker exiting")
     reloaded = ask(tcp.getsockname())["pid"]
     assert reloaded != before
     server.signal(signal.SIGUSR2)

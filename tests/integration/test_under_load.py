@@ -418,7 +418,7 @@ def test_upgrades_that_end_the_old_master_by_themselves_fail_no_request(site, li
             load.saw(f"v{number}")
             ends(old)
             wait_until(lambda new=new: named_by(pidfile) == new, what="the pid file of the new master")
-            assert not pidfile.with_name("pid.2").exists()
+            wait_until(lambda: not pidfile.with_name("pid.2").exists(), what="the end of the second pid file")
             assert masters(server) == [new]
         load.goes_on()
         # All that the old masters left serves on: their workers are gone, their listeners are not.
@@ -445,7 +445,7 @@ def test_an_upgrade_by_hand_fails_no_request(site, listener):
             os.kill(old, signal.SIGTERM)
             ends(old)
             wait_until(lambda new=new: named_by(pidfile) == new, what="the pid file of the new master")
-            assert not pidfile.with_name("pid.2").exists()
+            wait_until(lambda: not pidfile.with_name("pid.2").exists(), what="the end of the second pid file")
             load.goes_on()
     load.flawless()
 
@@ -477,7 +477,7 @@ def test_an_upgrade_that_is_taken_back_fails_no_request(site, end):
         load.goes_on()
         assert masters(server) == [old]
         assert named_by(pidfile) == old
-        assert not pidfile.with_name("pid.2").exists()
+        wait_until(lambda: not pidfile.with_name("pid.2").exists(), what="the end of the second pid file")
     load.flawless()
     assert server.running
 

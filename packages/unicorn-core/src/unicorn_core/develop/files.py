@@ -8,6 +8,9 @@ from time import time
 from unicorn_core.develop.modules import Modules
 from unicorn_core.develop.patterns import Patterns, nearest_folder
 
+COARSENESS = 0.02
+"""Seconds by which the time of a modification may lag behind the clock: the system takes it from its last tick."""
+
 State = tuple[int, int, int] | None
 """Of a file: nanoseconds of its last modification, size, inode. None: there is no file."""
 
@@ -49,7 +52,8 @@ class Files:
         for path in [*self._fresh, *self._modules.new()]:
             if path not in loaded:
                 state = loaded[path] = _state(path)
-                if state and self._looked < state[0] / 1e9 <= now:
+                # The clock is read after the file: what is written while this looks is not of the future.
+                if state and self._looked - COARSENESS < state[0] / 1e9 <= self._clock():
                     changed.add(path)
         self._fresh, self._looked = [], now
         self._loaded, self._extra = loaded, extra
