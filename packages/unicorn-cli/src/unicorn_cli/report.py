@@ -66,7 +66,5 @@ def print_settings(settings: Settings) -> None:
 
 
 def print_error(error: UnicornError) -> None:
-    """The error on standard error: the traceback of the user's code first, the one line last."""
-    if error.details:
-        click.echo(error.details.rstrip(), err=True)
-    click.echo(f"Error: {error}", err=True)
+    """The error on standard error."""
+    click.echo(error.report(), err=True, nl=False)

@@ -71,7 +71,7 @@ class BaseApplication:
         try:
             code = Arbiter(self._settings, self.load).run()
         except UnicornError as error:
-            sys.stderr.write("".join(f"{line}\n" for line in (error.details.rstrip(), f"Error: {error}") if line))
+            sys.stderr.write(error.report())
             code = error.exit_code
         sys.exit(code)
 

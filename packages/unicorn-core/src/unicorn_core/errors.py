@@ -26,6 +26,10 @@ class UnicornError(Exception):
         super().__init__(message)
         self.details = details
 
+    def report(self) -> str:
+        """What a person at a terminal reads: the traceback of the user's code first, the one line last."""
+        return f"{self.details.rstrip()}\nError: {self}\n" if self.details else f"Error: {self}\n"
+
 
 class SettingError(UnicornError):
     """A setting is unknown or its value is not allowed."""

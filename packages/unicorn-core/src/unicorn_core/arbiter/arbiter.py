@@ -14,7 +14,7 @@ from unicorn_core.arbiter import daemon, reaper
 from unicorn_core.arbiter.births import Births
 from unicorn_core.arbiter.driver import Driver
 from unicorn_core.arbiter.generation import Generation
-from unicorn_core.arbiter.handle import Handle, exit_in_words
+from unicorn_core.arbiter.handle import Handle
 from unicorn_core.arbiter.loans import Loans
 from unicorn_core.arbiter.molds import Mold, Molds
 from unicorn_core.arbiter.presence import Presence
@@ -22,8 +22,9 @@ from unicorn_core.arbiter.signals import SignalInbox
 from unicorn_core.arbiter.size import Size
 from unicorn_core.arbiter.sockets import Sockets
 from unicorn_core.arbiter.subreaper import become_subreaper
-from unicorn_core.arbiter.succession import Heir, Heritage, become_heir, start_folder, start_heir
+from unicorn_core.arbiter.succession import Heritage, start_folder
 from unicorn_core.arbiter.systemd import take_sockets
+from unicorn_core.arbiter.upgrading import Heir, Upgrading
 from unicorn_core.develop.changes import Changes
 from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.hooks import Hooks, ServerView
@@ -35,7 +36,6 @@ from unicorn_core.settings.declaration import TakesEffect
 from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
-from unicorn_core.supervise.upgrade import Stage, Upgrade
 from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_core.worker.scoreboard import Scoreboard
 
@@ -83,7 +83,8 @@ class Arbiter:
             os.chdir(settings.chdir)
             self._start(first)
         except UnicornError as error:
-            self._presence.failed(error.exit_code, "\n".join(filter(None, (error.details.rstrip(), f"Error: {error}"))))
+            self._presence.failed(error.exit_code, error.report())
+            self._presence.leave()
             raise
         try:
             self._driver.perform(self._pool.start(time.monotonic()))
@@ -99,8 +100,6 @@ class Arbiter:
     def _start(self, first: Generation) -> None:
         settings = self.settings
         self._pool = Pool(int(settings.workers), first.limits, usable_cpus())
-        self._upgrade = Upgrade()
-        self._heir: Heir | None = None
         self._generations = {1: first}
         self._server = ServerView(self.log, lambda: self.settings, lambda: self._pool.size)
         self._hooks = Hooks(settings, self.log)
@@ -110,11 +109,11 @@ class Arbiter:
         if settings.config:
             self.log.info("Configuration: %s", settings.config)
         self._hooks.call("on_starting", self._server)
+        self._presence.announce()
         self._sockets = Sockets(take_sockets(os.environ, self.pid), self._shares_sockets)
         self._sockets.inherit(os.environ)
         first.listeners[:] = self._sockets.open(settings)
         self._sockets.drop_unwanted(first.listeners)
-        self._presence.announce()
         set_title("master", settings)
         where = ",".join(listener.describe(first.worker_class.scheme) for listener in first.listeners)
         self.log.info("Listening at: %s (%s)", where, self.pid)
@@ -123,6 +122,7 @@ class Arbiter:
         self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox()
         self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._upgrading = Upgrading(self._folder, self._sockets, self._selector, self._inbox, self.log)
         self._make_driver()
         self._hooks.call("when_ready", self._server)
 
@@ -151,7 +151,7 @@ class Arbiter:
         self._size = Size(self._driver, self._sockets, self.settings.workers)
 
     def _stop(self, graceful: bool) -> None:
-        self._presence.stopping(self._upgrade.heir)
+        self._presence.stopping(self._upgrading.heir)
         self._driver.perform(self._pool.stop(time.monotonic(), graceful))
 
     def _close(self) -> None:
@@ -173,8 +173,7 @@ class Arbiter:
         self._inbox.forget()
         self._driver.forget()
         self._presence.forget()
-        if self._heir:
-            self._heir.close()
+        self._upgrading.forget()
 
     # Waiting for events
 
@@ -189,7 +188,8 @@ class Arbiter:
                 case Mold():
                     self._driver.listen_to_mold(key.data)
                 case Heir():
-                    self._heir_says()
+                    if self._upgrading.hear():
+                        self._stop(graceful=True)
                 case _:
                     for number in self._inbox.take():
                         self._on_signal(number)
@@ -243,10 +243,10 @@ class Arbiter:
         self._driver.perform(self._pool.pause(time.monotonic()))
 
     def _reap(self) -> None:
-        pids = [*self._driver.pids, *([self._upgrade.heir] if self._upgrade.heir else [])]
+        pids = [*self._driver.pids, *([self._upgrading.heir] if self._upgrading.heir else [])]
         for pid, status in reaper.ended(pids, self._collects_all):
             if not self._driver.reaped(pid, status):
-                self._heir_ended(pid, status)
+                self._upgrading.ended(pid, status)
 
     # Reloading
 
@@ -318,7 +318,7 @@ class Arbiter:
                 self._exit_code = ExitCode(failure.exit_code)
                 self._driver.tell_failure(failure)
                 self.log.error("Worker failed to boot; the server stops (exit code %s)", failure.exit_code)
-                self._presence.failed(failure.exit_code, f"{failure.details}Error: {failure.message}")
+                self._presence.failed(failure.exit_code, UnicornError(failure.message, failure.details).report())
             case messages.Finished():
                 self._finished = True
 
@@ -351,14 +351,11 @@ class Arbiter:
     # Upgrading
 
     def _shares_sockets(self) -> bool:
-        return self._upgrade.under_way or self._presence.has_former
+        return self._upgrading.heir != 0 or self._presence.has_former
 
     def _start_heir(self) -> None:
         """USR2: start the next master beside this one."""
         self._presence.tick(time.monotonic())
-        if self._upgrade.under_way:
-            self.log.warning("An upgrade is under way: the new master (pid:%s) is there already", self._upgrade.heir)
-            return
         if self._pool.stopping or self._presence.has_former:
             why = "is stopping" if self._pool.stopping else "is itself new, and the former one still there"
             self.log.warning("Signal USR2 is ignored: this master %s", why)
@@ -368,32 +365,4 @@ class Arbiter:
             self.log.error("Cannot upgrade with upgrade_mode = auto: a container ends with this process (pid 1)")
             return
         self._hooks.call("pre_exec", self._server)
-        descriptors, variables = self._sockets.bequest()
-        with self._inbox.blocked() as mask:
-            pid, heir = start_heir(self._folder, descriptors, variables, mask)
-            if heir is None:
-                become_heir()
-        self._heir = heir
-        self._selector.register(heir, selectors.EVENT_READ, heir)
-        self._upgrade.started(pid, retires)
-        self.log.info("Upgrading: the new master (pid:%s) boots beside this one (pid:%s)", pid, self.pid)
-
-    def _heir_says(self) -> None:
-        heir = self._heir
-        assert heir is not None
-        self._selector.unregister(heir)
-        serves = heir.says_that_it_serves()
-        heir.close()
-        self._heir = None
-        if serves:
-            self.log.info("Upgraded: the new master (pid:%s) serves", heir.pid)
-            if self._upgrade.ready():
-                self._stop(graceful=True)
-
-    def _heir_ended(self, pid: int, status: int) -> None:
-        stage = self._upgrade.exited(pid)
-        how = exit_in_words(status)
-        if stage is Stage.BOOTING:
-            self.log.error("Upgrade failed: the new master (pid:%s) %s; this one keeps serving", pid, how)
-        elif stage is Stage.SERVING:
-            self.log.warning("The new master (pid:%s) %s; this one goes on", pid, how)
+        self._upgrading.start(retires)

@@ -1,4 +1,4 @@
-"""From one master to the next (SIGUSR2): starting the heir, and finding out that one is an heir.
+"""From one master to the next (SIGUSR2), as the next one sees it: finding out that it has a former master.
 
 The heir is the same command line run again, from whatever is installed by now, with the listeners of the former master
 and a pipe for saying that it serves.
@@ -6,12 +6,7 @@ and a pipe for saying that it serves.
 
 import contextlib
 import os
-import signal
-import sys
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import NoReturn
-
-from unicorn_core.arbiter.systemd import without_manager
+from collections.abc import MutableMapping
 
 FORMER = "UNICORN_FORMER_MASTER"
 """The environment variable with the former master's process id."""
@@ -54,69 +49,6 @@ class Heritage:
             self.former = 0
             return True
         return False
-
-
-class Heir:
-    """The next master, as the former one sees it.
-
-    Attributes:
-        pid: of its process.
-    """
-
-    def __init__(self, pid: int, pipe: int) -> None:
-        self.pid = pid
-        self._pipe = pipe
-
-    def fileno(self) -> int:
-        return self._pipe
-
-    def says_that_it_serves(self) -> bool:
-        """Read the pipe; False at its end."""
-        return os.read(self._pipe, 64) == SERVES
-
-    def close(self) -> None:
-        """Nothing more is expected of the pipe."""
-        if self._pipe >= 0:
-            os.close(self._pipe)
-            self._pipe = -1
-
-
-def start_heir(
-    folder: str, descriptors: Sequence[int], variables: Mapping[str, str], mask: set[int]
-) -> tuple[int, Heir | None]:
-    """Fork the process that will become the heir: its pid (0 in the child), and in the parent the heir.
-
-    Args:
-        folder: where the command was started.
-    """
-    reader, writer = os.pipe()
-    former = os.getpid()
-    pid = os.fork()
-    if pid:
-        os.close(writer)
-        return pid, Heir(pid, reader)
-    environ = without_manager(os.environ) | {FORMER: str(former), PIPE: str(writer), **variables}
-    for descriptor in (*descriptors, writer):
-        os.set_inheritable(descriptor, True)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environ)
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError, ValueError):
-            if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
-                signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return 0, None
-
-
-def become_heir() -> NoReturn:
-    """In the child: run the command line again. Ends the process if that is not possible."""
-    try:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    except OSError as error:
-        sys.stderr.write(f"Error: cannot run {sys.executable}: {error.strerror}\n")
-        os._exit(1)
 
 
 def start_folder() -> str:
