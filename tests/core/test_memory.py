@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from unicorn_core.arbiter.memory import resident, shared_and_private
+from unicorn_core.arbiter.memory import resident
 
 MIB = 1024 * 1024
 HOLDER = "import sys; data = b'x' * (int(sys.argv[1]) << 20); print(flush=True); input()"
@@ -58,7 +58,6 @@ def test_without_proc_and_ps_there_is_nothing_to_tell(monkeypatch: pytest.Monkey
 
 def test_a_process_that_is_gone_holds_nothing() -> None:
     assert resident(gone()) == 0
-    assert shared_and_private(gone()) is None
 
 
 @linux_only
@@ -68,29 +67,4 @@ def test_a_process_that_was_not_reaped_yet_holds_nothing() -> None:
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert resident(pid) == 0
-    assert shared_and_private(pid) in (None, (0, 0))
     os.waitpid(pid, 0)
-
-
-@linux_only
-@pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="needs Linux 4.14")
-def test_what_a_fork_has_in_common_with_its_parent_is_shared() -> None:
-    script = (
-        "import os, sys, time\n"
-        "data = bytearray(b'x') * (64 << 20)\n"
-        "pid = os.fork()\n"
-        "if pid == 0:\n"
-        "    for i in range(0, 16 << 20, 4096): data[i] = 0\n"
-        "    print(os.getpid(), flush=True)\n"
-        "    sys.stdin.read()\n"
-        "    os._exit(0)\n"
-        "os.waitpid(pid, 0)\n"
-    )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe) as process:
-        assert process.stdout
-        told = shared_and_private(int(process.stdout.readline()))
-        process.communicate(b"", timeout=20)
-    assert told is not None
-    assert told.shared > 47 * MIB
-    assert 16 * MIB <= told.private < 40 * MIB

@@ -137,12 +137,16 @@ def test_a_harmless_application_is_not_warned_of(preload):
 def test_recycling_fails_no_request(preload, wire):
     server = preload("--workers", "2", "--max-requests", "20")
     connection = wire(server)
-    for _ in range(200):
+
+    def recycled() -> bool:
+        nonlocal connection
         answer = connection.get("/")
         assert answer.body.startswith(b"one")
         if answer["connection"] == "close":
             connection = wire(server)
-    server.wait_for("will be replaced", count=3)
+        return server.output.count("will be replaced") >= 4
+
+    wait_until(recycled, timeout=20, what="four workers that were replaced")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

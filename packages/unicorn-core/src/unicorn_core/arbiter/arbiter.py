@@ -10,9 +10,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from unicorn_core.arbiter import daemon, reaper
+from unicorn_core.arbiter import daemon
 from unicorn_core.arbiter.births import Births
 from unicorn_core.arbiter.driver import Driver
+from unicorn_core.arbiter.forking import Forking
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle
 from unicorn_core.arbiter.loans import Loans
@@ -36,6 +37,7 @@ from unicorn_core.settings.declaration import TakesEffect
 from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
+from unicorn_core.worker import reaper
 from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_core.worker.scoreboard import Scoreboard
 
@@ -127,18 +129,14 @@ class Arbiter:
         self._hooks.call("when_ready", self._server)
 
     def _make_driver(self) -> None:
-        scoreboard = Scoreboard()
         # Orphans come to process 1 of a container anyway; with molds the workers are orphans on purpose.
         adopts = become_subreaper() if self.settings.preload_app else False
         self._collects_all = adopts or self.pid == 1
-        molds = Molds(
-            self.log, self._server, scoreboard, adopts, self._leave_to_child, self._inbox.blocked, self._watch_mold
-        )
-        births = Births(scoreboard, self.log, self._server, molds, self._leave_to_child, self._inbox.blocked)
-        self._molds = molds
+        forking = Forking(self.log, self._server, Scoreboard(), self._leave_to_child, self._inbox.blocked)
+        self._molds = Molds(forking, adopts, self._watch_mold)
         self._driver = Driver(
             self._pool,
-            births,
+            Births(forking, self._molds),
             self._selector,
             self.log,
             self._generations,

@@ -117,7 +117,7 @@ class Driver:
         self.handles[order.worker] = handle
         self._selector.register(handle.channel, EVENT_READ, handle)
         if handle.pid:
-            self._births.server.WORKERS[handle.pid] = handle.view
+            self._births.forking.server.WORKERS[handle.pid] = handle.view
 
     def _drain(self, worker: int) -> None:
         """A worker that boots listens to signals only; it may be ready by now, and decides what SIGTERM means."""
@@ -198,7 +198,7 @@ class Driver:
     def _born(self, handle: Handle, pid: int) -> None:
         handle.born(pid)
         self._births.molds.born(handle)
-        self._births.server.WORKERS[pid] = handle.view
+        self._births.forking.server.WORKERS[pid] = handle.view
         if handle.owed:
             handle.signal(handle.owed)
 
@@ -243,13 +243,13 @@ class Driver:
         if self.handles.pop(handle.number, None) is None:
             return
         self._unwatch(handle)
-        server = self._births.server
+        server = self._births.forking.server
         server.WORKERS.pop(handle.pid, None)
         handle.view.alive = False
         if handle.pid:
             Hooks(handle.view.cfg, self._log).call("child_exit", server, handle.view)
         handle.close()
-        self._births.scoreboard.give_back(handle.row)
+        self._births.forking.scoreboard.give_back(handle.row)
         self.perform(self.pool.exited(handle.number, how, time.monotonic()))
 
     def _unwatch(self, process: Handle | Mold) -> None:

@@ -2,11 +2,12 @@
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
 
-from unicorn_core import plugins
+from unicorn_core import application, plugins
 from unicorn_core.errors import SettingError
 from unicorn_core.listen.listener import Listener
 from unicorn_core.settings.registry import Settings
@@ -58,6 +59,16 @@ class Generation(Struct, frozen=True):
                 f"{settings.worker_class!r} cannot answer a probe"
             )
         return cls(settings, worker_class, load)
+
+    @property
+    def load_application(self) -> Callable[[], Any]:
+        """Gives the application, in the process that imports it."""
+        return self.load or partial(application.load, self.settings.wsgi_app)
+
+    @property
+    def preloads(self) -> bool:
+        """Its workers come from a mold. With `reload` they do not: each must see for itself what it can import."""
+        return bool(self.settings.preload_app and not self.settings.reload)
 
     @property
     def name(self) -> str:

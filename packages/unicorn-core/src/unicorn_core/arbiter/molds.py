@@ -4,23 +4,18 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 
 from msgspec import Struct, field
 
-from unicorn_core import application
+from unicorn_core.arbiter.forking import Forking
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
-from unicorn_core.hooks import Hooks, ServerView, WorkerHooks
-from unicorn_core.listen.listener import Listener
-from unicorn_core.observe.logs import Logger
 from unicorn_core.supervise.messages import BootFailure
 from unicorn_core.worker import channel
-from unicorn_core.worker.base import Context
 from unicorn_core.worker.messages import BootFailed, Fork, Molded, Reaped
 from unicorn_core.worker.mold import Casting, live
-from unicorn_core.worker.scoreboard import Scoreboard, nameless_file
+from unicorn_core.worker.scoreboard import nameless_file
 
 
 class Order(Struct, eq=False):
@@ -61,17 +56,11 @@ class Molds(Struct, eq=False):
 
     Attributes:
         adopts: orphans become the arbiter's children.
-        in_child: called in a new mold with its listeners (none): closes whatever else the arbiter has open.
-        blocked: holds the arbiter's signals back around a fork; gives the mask to go on with in the child.
         watch: called with a new mold, whose channel is to be listened to.
     """
 
-    log: Logger
-    server: ServerView
-    scoreboard: Scoreboard
+    forking: Forking
     adopts: bool
-    in_child: Callable[[Sequence[Listener]], None]
-    blocked: Callable[[], AbstractContextManager[set[int]]]
     watch: Callable[[Mold], None]
     all: list[Mold] = field(default_factory=list)
 
@@ -97,7 +86,7 @@ class Molds(Struct, eq=False):
                 case Molded(unsafe):
                     mold.ready = True
                     if unsafe:
-                        self.log.warning("The application may suffer from preload_app: %s", "; ".join(unsafe))
+                        self.forking.log.warning("The application may suffer from preload_app: %s", "; ".join(unsafe))
                     self._send_orders(mold)
                 case BootFailed(text, details, exit_code):
                     mold.failure = BootFailure(text, details, exit_code)
@@ -131,7 +120,7 @@ class Molds(Struct, eq=False):
         how = exit_in_words(status)
         failure = mold.failure or BootFailure(f"the mold ended ({how}) before the worker was forked")
         if not mold.dismissed and not mold.failure:
-            self.log.error("Mold (pid:%s) %s; another one is made when a worker is needed", mold.pid, how)
+            self.forking.log.error("Mold (pid:%s) %s; another one is made when a worker is needed", mold.pid, how)
         for order in mold.waiting:
             os.close(order.theirs)
         lost = [order.handle for order in mold.waiting] + mold.unborn
@@ -159,28 +148,20 @@ class Molds(Struct, eq=False):
     def _make(self, number: int, generation: Generation, not_its_own: Sequence[channel.Channel]) -> Mold:
         ours, theirs = channel.pair()
         stacks = nameless_file("unicorn stacks", generation.settings.worker_tmp_dir)
-        with self.blocked() as mask:
-            pid = os.fork()
-            if pid == 0:
-                for end in (ours, *not_its_own):
-                    end.close()
-                self.in_child(())
-                settings = generation.settings
-                prototype = Context(
-                    number=0,
-                    slot=0,
-                    generation=number,
-                    settings=settings,
-                    listeners=(),
-                    log=self.log,
-                    row=self.scoreboard.take(),
-                    channel=theirs,
-                    stacks=stacks,
-                    hooks=WorkerHooks(Hooks(settings, self.log), self.server),
-                    load_application=generation.load or partial(application.load, settings.wsgi_app),
-                )
-                live(Casting(generation.worker_class, prototype, self.adopts), mask)
-        theirs.close()
+        row = self.forking.scoreboard.take()
+        prototype = self.forking.context(
+            generation, number=0, slot=0, counted=number, listeners=(), row=row, channel=theirs, stacks=stacks
+        )
+        run = partial(live, Casting(generation.worker_class, prototype, self.adopts))
+        try:
+            pid = self.forking.fork(run, (), [ours, *not_its_own])
+        except OSError:
+            ours.close()
+            os.close(stacks)
+            raise
+        finally:
+            theirs.close()
+            self.forking.scoreboard.give_back(row)
         mold = Mold(number, pid, ours, stacks)
         self.all.append(mold)
         self.watch(mold)

@@ -14,7 +14,6 @@ from typing import Final
 # Constants of linux/filter.h and asm-generic/socket.h, which Python's modules do not have.
 _SO_ATTACH_FILTER: Final = 26
 _SO_GET_FILTER: Final = 26
-_SO_DETACH_FILTER: Final = 27
 _LOAD_BYTE: Final = 0x30
 _AND: Final = 0x54
 _JUMP_IF_EQUAL: Final = 0x15
@@ -54,15 +53,6 @@ def attach(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
-
-
-def detach(sock: socket.socket) -> None:
-    """Let handshakes begin again; nothing happens if there is no filter."""
-    if sys.platform == "linux":
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-        except OSError:
-            return
 
 
 def attached(sock: socket.socket) -> bool:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.title import set_title
-from unicorn_core.worker import child
+from unicorn_core.worker import child, reaper
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.channel import Channel
 from unicorn_core.worker.environment import open_sockets, threads_of_system
@@ -139,13 +139,7 @@ class Mold:
         child.live(self._casting.worker_class, context, mask)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in reaper.ended((), everybody=True):
             self._channel.send(Reaped(pid, status))
 
 
