@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -26,7 +26,6 @@ from unicorn_core.arbiter.subreaper import become_subreaper
 from unicorn_core.arbiter.succession import Heritage, start_folder
 from unicorn_core.arbiter.systemd import take_sockets
 from unicorn_core.arbiter.upgrading import Heir, Upgrading
-from unicorn_core.develop.changes import Changes
 from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.hooks import Hooks, ServerView
 from unicorn_core.listen.listener import Listener
@@ -40,6 +39,9 @@ from unicorn_core.supervise.pool import Pool
 from unicorn_core.worker import reaper
 from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_core.worker.scoreboard import Scoreboard
+
+if TYPE_CHECKING:
+    from unicorn_core.develop.changes import Changes
 
 GLANCE = 1.0
 """Seconds between two looks at the heartbeats at the latest."""
@@ -65,7 +67,7 @@ class Arbiter:
         self._exit_code = ExitCode.STOPPED
         self._finished = False
         self._glance_at = 0.0
-        self._changes = Changes()
+        self._changes: Changes | None = None
 
     def run(self) -> int:
         """Serve until asked to stop; the process's exit code.
@@ -250,6 +252,11 @@ class Arbiter:
 
     def _code_changed(self, paths: Sequence[str]) -> None:
         """Files of the application have changed (setting reload)."""
+        if self._changes is None:
+            # Imported here: a server in production pays nothing for it.
+            from unicorn_core.develop.changes import Changes
+
+            self._changes = Changes()
         if self._pool.stopping or not self._changes.is_new(paths):
             return
         self.log.info("Reloading, since these have changed: %s", ", ".join(os.path.relpath(path) for path in paths))

@@ -4,12 +4,12 @@ They belong to the arbiter and outlive every worker. A generation that listens w
 the same sockets; what it does not want any more is closed once it has taken over.
 """
 
-import json
 import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from unicorn_core.listen.address import Address, InheritedAddress
@@ -26,6 +26,23 @@ class Purpose(Struct, frozen=True):
     address: str
     repetition: int = 0
     slot: int = 0
+
+
+class Left(Struct, frozen=True):
+    """One socket that a master leaves to the next; see Listener for the last three."""
+
+    fd: int
+    purpose: Purpose
+    path: str | None
+    inherited: bool
+    reuse_port: bool
+
+
+class Bequest(Struct, frozen=True):
+    """All of them; `activated` are those that a service manager has opened."""
+
+    activated: list[int] = []
+    listeners: list[Left] = []
 
 
 class Sockets:
@@ -137,32 +154,22 @@ class Sockets:
 
     def bequest(self) -> tuple[list[int], dict[str, str]]:
         """The descriptors that the next master inherits, and the variables that tell it what they are."""
-        listeners = [
-            {
-                "fd": listener.socket.fileno(),
-                "address": purpose.address,
-                "repetition": purpose.repetition,
-                "slot": purpose.slot,
-                "path": listener.path,
-                "reuse_port": listener.reuse_port,
-                "inherited": listener.inherited,
-            }
+        left = [
+            Left(listener.socket.fileno(), purpose, listener.path, listener.inherited, listener.reuse_port)
             for purpose, listener in self._open.items()
             if not listener.ends
         ]
-        return [listener.socket.fileno() for listener in self if not listener.ends], {
-            VARIABLE: json.dumps({"activated": [address.fd for address in self._activated], "listeners": listeners})
-        }
+        bequest = Bequest([address.fd for address in self._activated], left)
+        return [one.fd for one in left], {VARIABLE: msgspec.json.encode(bequest).decode()}
 
     def inherit(self, environ: MutableMapping[str, str]) -> None:
         """Take over what the former master has left; what the settings do not name goes by `drop_unwanted`."""
-        left = json.loads(environ.pop(VARIABLE, "{}"))
-        self._activated += [InheritedAddress(fd) for fd in left.get("activated", ())]
-        for entry in left.get("listeners", ()):
-            sock = socket.socket(fileno=entry["fd"])
-            os.set_inheritable(entry["fd"], False)
-            purpose = Purpose(entry["address"], entry["repetition"], entry["slot"])
-            self._open[purpose] = Listener(sock, entry["path"], entry["inherited"], entry["reuse_port"])
+        bequest = msgspec.json.decode(environ.pop(VARIABLE, "{}"), type=Bequest)
+        self._activated += [InheritedAddress(fd) for fd in bequest.activated]
+        for left in bequest.listeners:
+            sock = socket.socket(fileno=left.fd)
+            os.set_inheritable(left.fd, False)
+            self._open[left.purpose] = Listener(sock, left.path, left.inherited, left.reuse_port)
 
     def drop_unwanted(self, wanted: Iterable[Listener]) -> None:
         """Close, here only, what was inherited and is not wanted: the former master may still serve it."""
