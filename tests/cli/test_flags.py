@@ -88,3 +88,18 @@ def test_help_shows_every_flag_under_its_section() -> None:
             assert flag in text
         if setting.flags:
             assert f"{setting.section}:" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (("--proxy-protocol", "v1", "app:app"), "v1"),
+        (("--proxy-protocol=v1", "app:app"), "v1"),
+        (("--proxy-protocol", "app:app"), "auto"),
+        (("--proxy-prot", "--workers", "3", "app:app"), "auto"),
+        (("app:app", "--proxy-protocol"), "auto"),
+    ],
+)
+def test_an_option_that_can_do_without_an_argument_takes_only_what_is_one(words: tuple[str, ...], value: str) -> None:
+    given = parse(*words)
+    assert (given["proxy_protocol"], given["app"]) == (value, "app:app")

@@ -29,6 +29,7 @@ HOOKS = {
     "worker_exit": "server, worker",
     "nworkers_changed": "server, new_value, old_value",
     "on_exit": "server",
+    "ssl_context": "config, default_ssl_context_factory",
 }
 
 

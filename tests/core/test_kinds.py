@@ -2,11 +2,12 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
 from unicorn_core.settings import kinds
-from unicorn_core.settings.kinds import Bytes, WorkerCount, Workers
+from unicorn_core.settings.kinds import Bytes, Choice, File, WorkerCount, Workers
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +102,26 @@ def test_a_number_of_bytes(raw: object, value: int) -> None:
 def test_no_number_of_bytes(raw: object) -> None:
     with pytest.raises(ValueError, match=r"^a number of bytes, or one with K, M or G such as 512M$"):
         Bytes().parse(raw)
+
+
+def test_a_path_of_a_file_is_made_absolute_where_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert File().parse("a.pem") == str(tmp_path / "a.pem")
+    assert File().parse("/b/../c.pem") == "/c.pem"
+    assert File().parse(None) is File().parse("") is None
+    with pytest.raises(ValueError, match="the path of a file"):
+        File().parse(5)
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"), [("on", "on"), (" ON ", "on"), ("1", "on"), (1, "on"), (True, "on"), (False, "off"), ("no", "off")]
+)
+def test_a_word_may_have_other_spellings(raw: object, word: str) -> None:
+    kind = Choice(("on", "off"), (("1", "on"), ("true", "on"), ("false", "off"), ("no", "off")))
+    assert kind.parse(raw) == word
+
+
+@pytest.mark.parametrize("raw", ["", "maybe", None, 2, 1.0, ["on"]])
+def test_no_such_word(raw: object) -> None:
+    with pytest.raises(ValueError, match="one of on, off"):
+        Choice(("on", "off")).parse(raw)

@@ -92,7 +92,7 @@ def test_start_spawns_one_worker_a_slot() -> None:
 def test_more_workers_than_cpus_boot_a_little_later() -> None:
     clock = FakeClock()
     pool = Pool(4, LIMITS, boots=2)
-    assert pool.start(clock()) == [Resized(4, 0), Spawn(1, 0, 1), Spawn(2, 1, 1)]
+    assert pool.start(clock()) == [Resized(4, None), Spawn(1, 0, 1), Spawn(2, 1, 1)]
     assert pool.deadline() == clock() + 0.1
     assert pool.tick(clock.advance(0.11), {}) == [Spawn(3, 2, 1)]
     assert pool.tick(clock.advance(0.11), {}) == [Spawn(4, 3, 1)]
@@ -635,4 +635,4 @@ def test_changes_of_the_size_are_told() -> None:
     driver = serving(2)
     driver.do(driver.pool.resize(3, driver.clock()))
     driver.do(driver.pool.resize(1, driver.clock()))
-    assert driver.told == [Resized(2, 0), Resized(3, 2), Resized(1, 3)]
+    assert driver.told == [Resized(2, None), Resized(3, 2), Resized(1, 3)]

@@ -135,7 +135,7 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
         return check(settings)
     if settings.wsgi_app is None:
         raise click.UsageError("No application: name it as module:attribute, or by the setting wsgi_app.")
-    arbiter = Arbiter(load_settings)
+    arbiter = Arbiter(settings, load_settings)
     # What was made so far lives as long as the process: neither here nor in a worker, which inherits it, must the
     # collector look at it, and the pages that it would write to stay shared.
     gc.freeze()

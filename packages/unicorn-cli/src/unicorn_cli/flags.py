@@ -1,7 +1,7 @@
 """The command's flags, generated from the registry of settings."""
 
-import itertools
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -37,8 +37,9 @@ class Command(click.Command):
     def _lengthen(self, args: list[str]) -> list[str]:
         options = {name: option for option in self.params if isinstance(option, click.Option) for name in option.opts}
         result: list[str] = []
-        words = iter(args)
-        for word in words:
+        words = deque(args)
+        while words:
+            word = words.popleft()
             if word == "--":
                 return [*result, word, *words]
             name, equals, value = word.partition("=")
@@ -49,9 +50,23 @@ class Command(click.Command):
                 name, equals, value = options[word].opts[-1], "", ""
             result.append(name + equals + value)
             if name in options and not options[name].is_flag and not equals:
-                # What follows is its value, whatever it looks like.
-                result += itertools.islice(words, 1)
+                alone = self._alone(options[name], words)
+                if alone is not None:
+                    result[-1] = f"{name}={alone}"
+                elif words:
+                    result.append(words.popleft())  # its value, whatever it looks like
         return result
+
+    def _alone(self, option: click.Option, words: Sequence[str]) -> str | None:
+        """The value of an option that can do without an argument, if the first of `words` is none for it."""
+        setting = self.registry.settings.get(option.name or "")
+        if setting is None or setting.flag_alone is None:
+            return None
+        try:
+            setting.kind.parse(words[0] if words else None)
+        except ValueError:
+            return str(setting.flag_alone)
+        return None
 
     @staticmethod
     def _full_name(name: str, known: list[str]) -> str:

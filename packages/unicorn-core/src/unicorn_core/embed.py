@@ -69,7 +69,7 @@ class BaseApplication:
     def run(self) -> NoReturn:
         """Serve until asked to stop; ends the process with one of unicorn_core.errors.ExitCode."""
         try:
-            code = Arbiter(self._settings, self.load).run()
+            code = Arbiter(self._settings(), self._settings, self.load).run()
         except UnicornError as error:
             sys.stderr.write(error.report())
             code = error.exit_code

@@ -4,6 +4,7 @@ The settings are those of `unicorn_core.settings.core.hooks`; docs/hooks.md is t
 """
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -35,9 +36,13 @@ class Hooks:
         hook = getattr(self._settings, name)
         if hook is None:
             return True
+        # A signal may have come in while another hook's exception was being logged, which has nothing to do with this.
+        handled = sys.exception()
         try:
             hook(*arguments)
         except BaseException as error:
+            if error.__context__ is handled:
+                error.__context__ = None
             self._log.error("Hook %s raised:\n%s", name, _users_traceback(error).rstrip())
             return False
         return True

@@ -5,6 +5,7 @@ import selectors
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,18 +52,21 @@ class Arbiter:
     """Binds, forks and looks after the workers.
 
     Args:
-        settings: the settings, or what reads them: called once now, and again at each reload. It may raise
-            UnicornError.
+        settings: as they are now.
+        load_settings: reads them anew, at each reload; it may raise UnicornError. Without it they stay as they are.
         load_application: gives the application, in place of the setting wsgi_app.
     """
 
     def __init__(
-        self, settings: Settings | Callable[[], Settings], load_application: Callable[[], Any] | None = None
+        self,
+        settings: Settings,
+        load_settings: Callable[[], Settings] | None = None,
+        load_application: Callable[[], Any] | None = None,
     ) -> None:
-        self._load_settings = settings if callable(settings) else lambda: settings
+        self._load_settings = load_settings or (lambda: settings)
         self._load_application = load_application
         self._folder = start_folder()
-        self.settings = self._load_settings()
+        self.settings = settings
         self.log = Logger(self.settings)
         self._exit_code = ExitCode.STOPPED
         self._finished = False
@@ -86,10 +90,11 @@ class Arbiter:
         try:
             os.chdir(settings.chdir)
             self._start(first)
-        except UnicornError as error:
+        except (UnicornError, OSError) as failure:
+            error = failure if isinstance(failure, UnicornError) else UnicornError(f"cannot start: {failure}")
             self._presence.failed(error.exit_code, error.report())
             self._presence.leave()
-            raise
+            raise error from failure
         try:
             self._driver.perform(self._pool.start(time.monotonic()))
             while not self._finished:
@@ -119,7 +124,8 @@ class Arbiter:
         first.listeners[:] = self._sockets.open(settings)
         self._sockets.drop_unwanted(first.listeners)
         set_title("master", settings)
-        where = ",".join(listener.describe(first.worker_class.scheme) for listener in first.listeners)
+        scheme = first.worker_class.scheme(settings)
+        where = ",".join(listener.describe(scheme) for listener in first.listeners)
         self.log.info("Listening at: %s (%s)", where, self.pid)
         self.log.info("Using worker: %s", first.name)
         self._server.listening(first.listeners)
@@ -157,6 +163,7 @@ class Arbiter:
     def _close(self) -> None:
         """The last of the arbiter. Workers that are left (after an error in here) see their channel close and leave."""
         self._sockets.close()
+        self._molds.end()
         self._driver.forget()
         self._inbox.close()
         self._selector.close()
@@ -264,20 +271,19 @@ class Arbiter:
 
     def _reload(self) -> None:
         """A new generation with the settings as they are now; wrong ones are reported and change nothing."""
+        if self._pool.stopping:
+            return
         self._presence.reloading()
         try:
-            settings = self._load_settings()
-            generation = Generation.of(settings, self._load_application)
-            generation.listeners[:] = self._sockets.open(settings)
-        except UnicornError as error:
+            generation = self._next_generation()
+        except Exception as error:
+            details = error.details if isinstance(error, UnicornError) else traceback.format_exc()
             self.log.error("Reload refused, nothing changed: %s", error)
-            if error.details:
-                self.log.error("%s", error.details.rstrip())
+            if details:
+                self.log.error("%s", details.rstrip())
             self._presence.serves(f"Reload refused: {error}")
             return
-        for warning in settings.warnings:
-            self.log.warning("%s", warning)
-        self._tell_what_needs_a_restart(settings)
+        settings = generation.settings
         self.log.error_log.setLevel(settings.loglevel.upper())
         Hooks(settings, self.log).call("on_reload", self._server)
         plan = generation.plan
@@ -288,22 +294,37 @@ class Arbiter:
         if self._pool.rollout:
             number = self._pool.rollout.generation
             self._generations[number] = generation
+            self._molds.keep_only({self._pool.generation, number})
             self.log.info("Reloading: generation %s boots beside generation %s", number, self._pool.generation)
         self._driver.perform(actions)
 
-    def _tell_what_needs_a_restart(self, settings: Settings) -> None:
-        for name in settings:
-            declared = settings.declared.get(name)
-            changed = getattr(settings, name) != getattr(self.settings, name)
-            if changed and declared and declared.takes_effect is TakesEffect.RESTART:
-                self.log.warning("Setting %s has changed; that takes effect after a restart", name)
+    def _next_generation(self) -> Generation:
+        """With the settings as they are now, but for those that only a restart changes.
+
+        Raises:
+            UnicornError: they are wrong, or cannot be read.
+        """
+        settings = self._load_settings()
+        for warning in settings.warnings:
+            self.log.warning("%s", warning)
+        kept: dict[str, Any] = {}
+        for name, declared in settings.declared.items():
+            if declared.takes_effect is TakesEffect.RESTART:
+                running = getattr(self.settings, name)
+                if getattr(settings, name) != running:
+                    kept[name] = running
+                    self.log.warning("Setting %s has changed; that takes effect after a restart", name)
+        generation = Generation.of(settings.replaced(**kept), self._load_application)
+        # Not for long: meanwhile nobody looks after the workers. But one of ours may just be leaving the address.
+        generation.listeners[:] = self._sockets.open(generation.settings, patience=0.5)
+        return generation
 
     # What the pool decides about itself
 
     def _decided(self, action: messages.Action) -> None:
         match action:
             case messages.Resized(size, before):
-                self._hooks.call("nworkers_changed", self._server, size, before or None)
+                self._hooks.call("nworkers_changed", self._server, size, before)
             case messages.Complete(generation, size):
                 self._keep_only(generation)
                 self._tell_ready("Ready", generation, size)
@@ -316,6 +337,7 @@ class Arbiter:
             case messages.RolledBack(generation, failure):
                 self._driver.tell_failure(failure)
                 self.log.error("Reload failed: generation %s is withdrawn, the old one keeps serving", generation)
+                self._molds.keep_only({self._pool.generation})
                 self._presence.serves(f"Reload failed: {failure.message}")
                 self._end_unwanted_sockets()
                 self._sockets.close_ended()

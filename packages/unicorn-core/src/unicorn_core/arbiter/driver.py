@@ -6,6 +6,7 @@ explains their ends. Whoever runs a pool (the arbiter) watches the channels and 
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from selectors import EVENT_READ, BaseSelector
 
@@ -15,7 +16,7 @@ from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.arbiter.memory import resident
 from unicorn_core.arbiter.molds import Mold
-from unicorn_core.errors import UnicornError
+from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.hooks import Hooks
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
@@ -23,6 +24,8 @@ from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
 from unicorn_core.worker import channel, stacks
 from unicorn_core.worker.messages import BootFailed, Born, Changed, Drain, LameDuck, Ready, Recycle
+
+_NONSENSE = "sent nonsense"
 
 
 class Driver:
@@ -60,6 +63,8 @@ class Driver:
         self._decided = decided
         self._changed = changed
         self._told_failure: messages.BootFailure | None = None
+        self._actions: deque[messages.Action] = deque()
+        self._performing = False
 
     # Carrying out
 
@@ -67,31 +72,41 @@ class Driver:
         """Do what the pool asks for, in order."""
         if any(isinstance(action, messages.Drain) for action in actions):
             self._before_drains()
-        for action in actions:
-            match action:
-                case messages.Spawn():
-                    self._spawn(action)
-                case messages.LameDuck(worker):
-                    if handle := self.handles.get(worker):
-                        handle.channel.send(LameDuck())
-                case messages.Drain(worker):
-                    self._drain(worker)
-                case messages.Quit(worker):
-                    self._end(worker, signal.SIGQUIT, "asked to quit")
-                case messages.Abort(worker, silent_for):
-                    self._abort(worker, silent_for)
-                case messages.Kill(worker):
-                    handle = self.handles.get(worker)
-                    if handle and not handle.aborted:
-                        self._log.error("Worker (pid:%s) did not leave in time and is killed", handle.pid)
-                    self._end(worker, signal.SIGKILL, "did not leave in time")
-                case messages.Recycling(worker, reason):
-                    if handle := self.handles.get(worker):
-                        self._log.info("Worker (pid:%s) will be replaced: %s", handle.pid, reason)
-                case messages.BackingOff():
-                    self._tell_back_off(action)
-                case _:
-                    self._decided(action)
+        self._actions.extend(actions)
+        if self._performing:
+            return  # what is being carried out has led to this: its rest comes first
+        self._performing = True
+        try:
+            while self._actions:
+                self._carry_out(self._actions.popleft())
+        finally:
+            self._performing = False
+
+    def _carry_out(self, action: messages.Action) -> None:
+        match action:
+            case messages.Spawn():
+                self._spawn(action)
+            case messages.LameDuck(worker):
+                if handle := self.handles.get(worker):
+                    handle.channel.send(LameDuck())
+            case messages.Drain(worker):
+                self._drain(worker)
+            case messages.Quit(worker):
+                self._end(worker, signal.SIGQUIT, "asked to quit")
+            case messages.Abort(worker, silent_for):
+                self._abort(worker, silent_for)
+            case messages.Kill(worker):
+                handle = self.handles.get(worker)
+                if handle and not handle.aborted:
+                    self._log.error("Worker (pid:%s) did not leave in time and is killed", handle.pid)
+                self._end(worker, signal.SIGKILL, "did not leave in time")
+            case messages.Recycling(worker, reason):
+                if handle := self.handles.get(worker):
+                    self._log.info("Worker (pid:%s) will be replaced: %s", handle.pid, reason)
+            case messages.BackingOff():
+                self._tell_back_off(action)
+            case _:
+                self._decided(action)
 
     def tell_failure(self, failure: messages.BootFailure) -> None:
         """Why a worker cannot boot; the same traceback is shown once."""
@@ -111,8 +126,9 @@ class Driver:
             handle = self._births.bear(order, generation, self._listeners(order.slot, generation))
         except (OSError, UnicornError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            self._log.error("Cannot make a worker: %s", why)
-            self.perform(self.pool.exited(order.worker, f"could not be made: {why}", time.monotonic()))
+            failure = messages.BootFailure(f"cannot make a worker: {why}", exit_code=ExitCode.FAILED)
+            self.perform(self.pool.boot_failed(order.worker, failure))
+            self.perform(self.pool.exited(order.worker, "was never made", time.monotonic()))
             return
         self.handles[order.worker] = handle
         self._selector.register(handle.channel, EVENT_READ, handle)
@@ -138,9 +154,12 @@ class Driver:
             return
         handle.aborted = handle.view.aborted = True
         handle.ended_by = "timeout"
-        self._log.critical("WORKER TIMEOUT (pid:%s)", handle.pid)
-        busy = busy_with(handle)
-        self._log.error("Worker (pid:%s) was silent for %.1f s%s", handle.pid, silent_for, f"; {busy}" if busy else "")
+        if handle.pid:
+            self._log.critical("WORKER TIMEOUT (pid:%s)", handle.pid)
+        if handle.ready:
+            busy = busy_with(handle)
+            told = f"; {busy}" if busy else ""
+            self._log.error("Worker (pid:%s) was silent for %.1f s%s", handle.pid, silent_for, told)
         handle.signal(stacks.SIGNAL)
         self._signal_or_cancel(handle, signal.SIGABRT)
 
@@ -152,19 +171,21 @@ class Driver:
             self._gone(handle, "was not needed any more")
         else:
             handle.owed = number
+            if number == signal.SIGKILL:
+                self._births.molds.kill_for(handle)
 
     # Listening
 
     def listen(self, handle: Handle) -> None:
         """Read a worker's control channel."""
-        if handle.number not in self.handles:
+        if handle.number not in self.handles or handle.ended_by == _NONSENSE:
             return
         try:
             received = handle.channel.receive()
         except channel.ChannelError as error:
             self._log.error("Worker (pid:%s) sent nonsense on its control channel: %s", handle.pid, error)
             self._unwatch(handle)
-            handle.signal(signal.SIGKILL)
+            self._end(handle.number, signal.SIGKILL, _NONSENSE)
             return
         for message in received:
             match message:
@@ -190,7 +211,14 @@ class Driver:
         """Read a mold's channel."""
         if mold not in self._births.molds.all:
             return
-        for end in self._births.molds.receive(mold):
+        try:
+            ends = self._births.molds.receive(mold)
+        except channel.ChannelError as error:
+            self._log.error("Mold (pid:%s) sent nonsense on its control channel: %s", mold.pid, error)
+            self._unwatch(mold)
+            mold.signal(signal.SIGKILL)
+            return
+        for end in ends:
             self.reaped(end.pid, end.status)
         if mold.channel.closed:
             self._unwatch(mold)
@@ -206,6 +234,8 @@ class Driver:
         self._log.debug("Worker ready (pid: %s)", handle.pid)
         handle.ready = handle.view.booted = True
         self._told_failure = None
+        if handle.ended_by:
+            self._drain(handle.number)  # the application may have taken the signal that told it so
         self.perform(self.pool.ready(handle.number, time.monotonic()))
 
     # Ends
@@ -262,6 +292,7 @@ class Driver:
         """Time has passed."""
         beats = {handle.number: handle.beat for handle in self.handles.values()}
         self.perform(self.pool.tick(now, beats))
+        self._births.molds.tick(now)
 
     def measure(self, now: float) -> None:
         """Look at the memory of the workers, if that is limited."""

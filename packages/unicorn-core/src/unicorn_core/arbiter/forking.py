@@ -1,6 +1,7 @@
 """Forking from the arbiter: what every process that it makes must forget."""
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
@@ -8,6 +9,7 @@ from typing import NoReturn
 from msgspec import Struct
 
 from unicorn_core.arbiter.generation import Generation
+from unicorn_core.errors import ExitCode
 from unicorn_core.hooks import Hooks, ServerView, WorkerHooks
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
@@ -46,10 +48,16 @@ class Forking(Struct, eq=False):
         with self.blocked() as mask:
             pid = os.fork()
             if pid == 0:
-                for channel in not_its_own:
-                    channel.close()
-                self.in_child(listeners)
-                live(mask)
+                # Whatever goes wrong, the frames below are the arbiter's: nothing must get there.
+                try:
+                    for channel in not_its_own:
+                        channel.close()
+                    self.in_child(listeners)
+                    live(mask)
+                except BaseException:
+                    traceback.print_exc()
+                finally:
+                    os._exit(ExitCode.FAILED)
         return pid
 
     def context(

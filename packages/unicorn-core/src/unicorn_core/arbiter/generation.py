@@ -46,6 +46,7 @@ class Generation(Struct, frozen=True):
                 f"setting worker_class = {settings.worker_class!r} ({settings.origin('worker_class')}): "
                 f"must be a subclass of {Worker.__module__}.{Worker.__name__}"
             )
+        worker_class = worker_class.chosen(settings)
         worker_class.check(settings)
         if settings.reload:
             # Imported here, as in the worker: a server in production pays nothing for it. Here too, so that the
@@ -72,9 +73,11 @@ class Generation(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The worker class as the settings name it."""
-        wanted = self.settings.worker_class
-        return wanted if isinstance(wanted, str) else self.worker_class.__name__
+        """The worker class by the name under which it is installed, or as the settings name it."""
+        worker_class, wanted = self.worker_class, self.settings.worker_class
+        path = f"{worker_class.__module__}:{worker_class.__qualname__}"
+        names = [name for name, point in plugins.find(plugins.WORKERS).items() if point.value == path]
+        return names[0] if names else wanted if isinstance(wanted, str) else worker_class.__name__
 
     @property
     def limits(self) -> Limits:
@@ -105,5 +108,5 @@ def _find(wanted: object) -> object:
         return plugins.load(plugins.WORKERS, wanted)
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingError(f"setting worker_class = {wanted!r}: {error}") from error
+    except Exception as error:
+        raise SettingError(f"setting worker_class = {wanted!r}: {type(error).__name__}: {error}") from error

@@ -16,7 +16,7 @@ class Loans:
 
     def deadline(self) -> float | None:
         """When `tick` is due next."""
-        return self._lending.deadline()
+        return None if self._driver.pool.stopping else self._lending.deadline()
 
     def tick(self, now: float) -> None:
         """Time has passed, or a worker has become ready or ended."""

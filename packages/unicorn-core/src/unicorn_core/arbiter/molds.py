@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -12,10 +13,14 @@ from unicorn_core.arbiter.forking import Forking
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.supervise.messages import BootFailure
-from unicorn_core.worker import channel
+from unicorn_core.worker import channel, reaper
 from unicorn_core.worker.messages import BootFailed, Fork, Molded, Reaped
 from unicorn_core.worker.mold import Casting, live
 from unicorn_core.worker.scoreboard import nameless_file
+
+LOOK = 0.01
+PATIENCE = 1.0
+"""Seconds that a mold has for leaving."""
 
 
 class Order(Struct, eq=False):
@@ -34,6 +39,7 @@ class Mold(Struct, eq=False):
         waiting: workers that wait for that.
         unborn: workers that it has been asked for and that have not shown up yet.
         dismissed: no further worker is wanted of it.
+        kill_at: when it must have ended.
     """
 
     generation: int
@@ -45,6 +51,15 @@ class Mold(Struct, eq=False):
     waiting: list[Order] = field(default_factory=list)
     unborn: list[Handle] = field(default_factory=list)
     dismissed: bool = False
+    kill_at: float | None = None
+
+    def dismiss(self, number: int = signal.SIGTERM) -> None:
+        """No worker is wanted of it any more; it must end soon, whatever its application does with signals."""
+        if not self.dismissed or number == signal.SIGKILL:
+            self.signal(number)
+        if not self.dismissed:
+            self.dismissed = True
+            self.kill_at = time.monotonic() + PATIENCE
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -109,8 +124,7 @@ class Molds(Struct, eq=False):
                     os.close(order.theirs)
                     if not mold.waiting and not mold.ready:
                         # It imports for too long, or for nobody.
-                        mold.signal(signal.SIGABRT if handle.aborted else signal.SIGTERM)
-                        mold.dismissed = True
+                        mold.dismiss(signal.SIGABRT if handle.aborted else signal.SIGTERM)
                     return True
         return False
 
@@ -128,12 +142,37 @@ class Molds(Struct, eq=False):
         os.close(mold.stacks)
         return [(handle, failure) for handle in lost]
 
+    def kill_for(self, handle: Handle) -> None:
+        """A worker must end that its mold has not forked in time: the mold is stuck."""
+        for mold in self.all:
+            if handle in mold.unborn:
+                mold.dismiss(signal.SIGKILL)
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        for mold in self.all:
+            if mold.kill_at is not None and now >= mold.kill_at:
+                mold.kill_at = None
+                mold.signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """The arbiter ends, and all molds with it, the stuck ones within a second."""
+        for mold in self.all:
+            mold.dismiss()
+        until = time.monotonic() + PATIENCE
+        for mold in self.all:
+            gone = False
+            while not gone and time.monotonic() < until:
+                time.sleep(LOOK)
+                gone = any(reaper.ended([mold.pid], everybody=False))
+            if not gone:
+                mold.signal(signal.SIGKILL)
+
     def keep_only(self, generations: set[int]) -> None:
         """Let the molds of other generations go."""
         for mold in self.all:
             if mold.generation not in generations and not mold.dismissed:
-                mold.dismissed = True
-                mold.signal(signal.SIGTERM)
+                mold.dismiss()
 
     def signal(self, number: int) -> None:
         """To all molds."""
@@ -146,8 +185,8 @@ class Molds(Struct, eq=False):
             mold.channel.close()
 
     def _make(self, number: int, generation: Generation, not_its_own: Sequence[channel.Channel]) -> Mold:
-        ours, theirs = channel.pair()
         stacks = nameless_file("unicorn stacks", generation.settings.worker_tmp_dir)
+        ours, theirs = channel.pair()
         row = self.forking.scoreboard.take()
         prototype = self.forking.context(
             generation, number=0, slot=0, counted=number, listeners=(), row=row, channel=theirs, stacks=stacks

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from unicorn_core.listen.address import Address, InheritedAddress
-from unicorn_core.listen.listener import Listener, open_all, open_like, parse_all
+from unicorn_core.listen.listener import PATIENCE, Listener, open_all, open_like, parse_all
 from unicorn_core.settings.registry import Settings
 
 VARIABLE = "UNICORN_LISTENERS"
@@ -58,8 +58,10 @@ class Sockets:
         self._activated = [InheritedAddress(fd) for fd in activated]
         self._open: dict[Purpose, Listener] = {}
 
-    def open(self, settings: Settings) -> list[Listener]:
+    def open(self, settings: Settings, patience: float = PATIENCE) -> list[Listener]:
         """The listeners of a generation, in the order of the setting; those that are not open yet are opened.
+
+        `patience`: seconds for which an address that is in use is tried again.
 
         Raises:
             ListenError: one cannot be opened; nothing has changed.
@@ -67,6 +69,7 @@ class Sockets:
         """
         addresses: list[Address] = [*self._activated] or parse_all(settings.bind, settings.origin("bind"))
         purposes = _purposes(addresses)
+        self._revive(purposes)
         missing = {
             purpose: address for purpose, address in zip(purposes, addresses, strict=True) if purpose not in self._open
         }
@@ -76,6 +79,7 @@ class Sockets:
             settings.umask,
             (settings.user, settings.group),
             reuse_port=settings.reuse_port,
+            patience=patience,
         )
         self._open |= dict(zip(missing, opened, strict=True))
         return [self._open[purpose] for purpose in purposes]
@@ -86,7 +90,7 @@ class Sockets:
         Raises:
             ListenError: one cannot be opened.
         """
-        if not settings.reuse_port or slot == 0:
+        if slot == 0:
             return list(listeners)
         return [self._of_slot(slot, listener, settings.backlog) for listener in listeners]
 
@@ -95,9 +99,17 @@ class Sockets:
             return listener  # a unix socket, or an inherited one, is shared by all
         purpose = self._purpose(listener)
         wanted = Purpose(purpose.address, purpose.repetition, slot)
+        self._revive([wanted])
         if wanted not in self._open:
             self._open[wanted] = open_like(listener, backlog)
         return self._open[wanted]
+
+    def _revive(self, wanted: Iterable[Purpose]) -> None:
+        """What was to end is wanted again; what cannot go on (a unix socket) is opened anew."""
+        for purpose in wanted:
+            listener = self._open.get(purpose)
+            if listener and listener.ends and not listener.turn_back():
+                self._open.pop(purpose).remove()
 
     def exclusive(self, slot: int) -> list[Listener]:
         """The sockets that only this slot has."""
@@ -125,10 +137,9 @@ class Sockets:
 
     def close_ended(self) -> None:
         """Close here what all slots shared and what has ended, and remove the files of unix sockets."""
-        for purpose, listener in list(self._open.items()):
-            if listener.ends and purpose.slot == 0:
-                listener.remove()
-                del self._open[purpose]
+        ended = {purpose.address for purpose, listener in self._open.items() if listener.ends and purpose.slot == 0}
+        for purpose in [purpose for purpose in self._open if purpose.address in ended]:
+            self._open.pop(purpose).remove()
 
     def close_slot(self, slot: int) -> None:
         """Close here the sockets of one slot."""

@@ -66,17 +66,31 @@ class Upgrading:
         if self._upgrade.under_way:
             self._log.warning("An upgrade is under way: the new master (pid:%s) is there already", self.heir)
             return
-        descriptors, variables = self._sockets.bequest()
-        reader, writer = os.pipe()
-        with self._inbox.blocked() as mask:
-            pid = os.fork()
-            if pid == 0:
-                _become_heir(self._folder, [*descriptors, writer], {PIPE: str(writer), **variables}, mask)
-        os.close(writer)
+        try:
+            pid, reader = self._fork()
+        except OSError as error:
+            self._log.error("Cannot upgrade: %s; this master goes on", error.strerror)
+            return
         self._heir = Heir(reader)
         self._selector.register(self._heir, selectors.EVENT_READ, self._heir)
         self._upgrade.started(pid, retires)
         self._log.info("Upgrading: the new master (pid:%s) boots beside this one (pid:%s)", pid, os.getpid())
+
+    def _fork(self) -> tuple[int, int]:
+        """The heir's pid, and the end of the pipe on which it will be heard."""
+        descriptors, variables = self._sockets.bequest()
+        reader, writer = os.pipe()
+        try:
+            with self._inbox.blocked() as mask:
+                pid = os.fork()
+                if pid == 0:
+                    _become_heir(self._folder, [*descriptors, writer], {PIPE: str(writer), **variables}, mask)
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        return pid, reader
 
     def hear(self) -> bool:
         """The heir's pipe can be read; whether this master must stop now."""

@@ -44,6 +44,12 @@ class Listener:
         self.is_unix = sock.family == socket.AF_UNIX
         self._inode = os.stat(path).st_ino if path else 0
 
+    @classmethod
+    def received(cls, fd: int) -> "Listener":
+        """From a descriptor that another process of this server has sent."""
+        sock = socket.socket(fileno=fd)
+        return cls(sock, reuse_port=bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)))
+
     def describe(self, scheme: str) -> str:
         """As the log shows it: http://127.0.0.1:8000, unix:/run/app.sock."""
         name = self.socket.getsockname()
@@ -69,6 +75,13 @@ class Listener:
             self.socket.shutdown(socket.SHUT_RD)
         except OSError:
             return False
+        return True
+
+    def turn_back(self) -> bool:
+        """Undo `turn_away`; False where that is not possible (unix sockets)."""
+        if not self.inherited and (self.is_unix or not syn_filter.detach(self.socket)):
+            return False
+        self.ends = False
         return True
 
     def turns_away(self) -> bool:
@@ -117,7 +130,12 @@ def parse_all(texts: Iterable[str], origin: str) -> list[Address]:
 
 
 def open_all(
-    addresses: Iterable[Address], backlog: int, umask: int, owner: tuple[int, int], reuse_port: bool = False
+    addresses: Iterable[Address],
+    backlog: int,
+    umask: int,
+    owner: tuple[int, int],
+    reuse_port: bool = False,
+    patience: float = PATIENCE,
 ) -> list[Listener]:
     """Open a listener for each address.
 
@@ -126,13 +144,14 @@ def open_all(
         umask: mode bits that unix sockets are made without.
         owner: user and group id that own unix sockets.
         reuse_port: TCP addresses may be listened on several times.
+        patience: seconds for which an address that is in use is tried again.
 
     Raises:
         ListenError: one cannot be opened; those opened before are closed again.
     """
     listeners: list[Listener] = []
     try:
-        listeners.extend(_open(address, backlog, umask, owner, reuse_port) for address in addresses)
+        listeners.extend(_open(address, backlog, umask, owner, reuse_port, patience) for address in addresses)
     except BaseException:
         for listener in listeners:
             listener.remove()
@@ -156,8 +175,10 @@ def open_like(listener: Listener, backlog: int) -> Listener:
         raise ListenError(f"cannot listen once more on {name[0]}:{name[1]}: {error.strerror}") from error
 
 
-def _open(address: Address, backlog: int, umask: int, owner: tuple[int, int], reuse_port: bool) -> Listener:
-    until = time.monotonic() + PATIENCE
+def _open(
+    address: Address, backlog: int, umask: int, owner: tuple[int, int], reuse_port: bool, patience: float
+) -> Listener:
+    until = time.monotonic() + patience
     while True:
         try:
             match address:

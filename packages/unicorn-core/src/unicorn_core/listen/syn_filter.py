@@ -14,6 +14,7 @@ from typing import Final
 # Constants of linux/filter.h and asm-generic/socket.h, which Python's modules do not have.
 _SO_ATTACH_FILTER: Final = 26
 _SO_GET_FILTER: Final = 26
+_SO_DETACH_FILTER: Final = 27
 _LOAD_BYTE: Final = 0x30
 _AND: Final = 0x54
 _JUMP_IF_EQUAL: Final = 0x15
@@ -50,6 +51,15 @@ def attach(sock: socket.socket) -> bool:
         return False
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _DESCRIPTION)
+    except OSError:
+        return False
+    return True
+
+
+def detach(sock: socket.socket) -> bool:
+    """Let handshakes begin again."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
     except OSError:
         return False
     return True

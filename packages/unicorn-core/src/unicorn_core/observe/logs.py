@@ -56,7 +56,7 @@ class Logger:
     def __init__(self, settings: Settings) -> None:
         self.error_log = _logger("unicorn.error")
         self.access_log = _logger("unicorn.access")
-        owner = (settings.user, settings.group)
+        self._owner = owner = (settings.user, settings.group)
         level = getattr(logging, settings.loglevel.upper())
         formatter = logging.Formatter(ERROR_FORMAT, DATE_FORMAT)
         _install(self.error_log, level, _handler(settings.errorlog, sys.stderr, owner, "errorlog"), formatter)
@@ -76,16 +76,24 @@ class Logger:
         self.access_log.info("%s", line)
 
     def reopen_files(self) -> None:
-        """Open the log files anew, after a rotation."""
+        """Open the log files anew, after a rotation; what cannot be opened goes on to where it went."""
+        failed: list[str] = []
         for logger in (self.error_log, self.access_log):
             for handler in logger.handlers:
                 if isinstance(handler, logging.FileHandler):
                     handler.acquire()
                     try:
-                        handler.close()
-                        handler.stream = handler._open()
+                        fresh = handler._open()
+                        _give_to(handler.baseFilename, self._owner)
+                        if handler.stream:
+                            handler.stream.close()
+                        handler.stream = fresh
+                    except OSError as error:
+                        failed.append(f"cannot reopen the log file {handler.baseFilename!r}: {error.strerror}")
                     finally:
                         handler.release()
+        for why in failed:
+            self.error("%s", why)
 
     def writes_to(self) -> TextIO:
         """The stream of the error log, for `wsgi.errors`."""
@@ -119,12 +127,16 @@ def _handler(target: str, standard: TextIO, owner: tuple[int, int], setting: str
         return logging.StreamHandler(standard)
     try:
         handler = logging.FileHandler(target, encoding="utf-8")
-        if owner != (os.geteuid(), os.getegid()):
-            # The workers must be able to reopen it under their own user.
-            os.chown(target, *owner)
+        _give_to(target, owner)
     except OSError as error:
         raise UnicornError(f"cannot open the log file {target!r} (setting {setting}): {error.strerror}") from error
     return handler
+
+
+def _give_to(path: str, owner: tuple[int, int]) -> None:
+    """The workers must be able to reopen a log file under their own user."""
+    if owner != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
+        os.chown(path, *owner)
 
 
 def _install(logger: logging.Logger, level: int, handler: logging.Handler, formatter: logging.Formatter) -> None:

@@ -35,6 +35,7 @@ class Setting(Struct, frozen=True):
         help: one paragraph; says the unit of a number and what 0 means.
         flags: of the command line; none for what only a file can hold.
         flag_sets: the value that a flag without argument stands for; None for a flag with argument.
+        flag_alone: the value that a flag stands for when its argument is left out; None: it must have one.
         repeatable: the flag may be given several times, its values make a list.
         takes_effect: when a change comes into force.
         environment: a variable that changes the default.
@@ -47,6 +48,7 @@ class Setting(Struct, frozen=True):
     help: str
     flags: tuple[str, ...] = ()
     flag_sets: Any = None
+    flag_alone: Any = None
     repeatable: bool = False
     takes_effect: TakesEffect = TakesEffect.NEXT_GENERATION
     environment: EnvironmentDefault | None = None

@@ -188,7 +188,7 @@ class Switch(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """One of a few words; `aliases` are accepted as further spellings."""
+    """One of a few words; `aliases` are accepted as further spellings, also of booleans and numbers ("true", "1")."""
 
     words: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
@@ -198,7 +198,7 @@ class Choice(Struct, frozen=True):
         return "|".join(self.words)
 
     def parse(self, raw: object) -> str:
-        word = raw.strip().lower() if isinstance(raw, str) else ""
+        word = str(raw).strip().lower() if isinstance(raw, str | int) else ""
         word = dict(self.aliases).get(word, word)
         if word not in self.words:
             raise ValueError("one of " + ", ".join(self.words))
@@ -259,6 +259,28 @@ class Folder(Struct, frozen=True):
         if not isinstance(raw, str) or not os.path.isdir(raw):
             raise ValueError("an existing folder")
         return os.path.abspath(raw)
+
+
+class File(Struct, frozen=True):
+    """The path of a file, from the folder in which the server was started; the result is absolute. None for no file."""
+
+    metavar: str = "FILE"
+
+    def parse(self, raw: object) -> str | None:
+        if raw is None or raw == "":
+            return None
+        if not isinstance(raw, str):
+            raise ValueError("the path of a file")
+        return os.path.abspath(raw)
+
+
+class Ignored(Struct, frozen=True):
+    """Anything: a setting that is accepted because configurations have it, and that nobody reads."""
+
+    metavar: str = "VALUE"
+
+    def parse(self, raw: object) -> object:
+        return raw
 
 
 class UserId(Struct, frozen=True):

@@ -33,10 +33,12 @@ class Lending:
     def __init__(self) -> None:
         self._empty_since: dict[int, float] = {}
         self._loans: dict[int, int] = {}
+        self._anybody = False
 
     def update(self, slots: Mapping[int, int | None], now: float) -> list[Lend | TakeBack]:
         """What to do, given the ready worker of every slot (None: there is none)."""
         ready = {worker for worker in slots.values() if worker is not None}
+        self._anybody = bool(ready)
         actions: list[Lend | TakeBack] = []
         for slot, worker in self._loans.items():
             # Nothing is taken back from a borrower that leaves: with it go its copies.
@@ -57,6 +59,8 @@ class Lending:
 
     def deadline(self) -> float | None:
         """When `update` is due next."""
+        if not self._anybody:
+            return None
         waiting = [since + PATIENCE for slot, since in self._empty_since.items() if slot not in self._loans]
         return min(waiting, default=None)
 

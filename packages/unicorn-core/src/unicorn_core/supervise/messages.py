@@ -73,10 +73,10 @@ class BackingOff(Struct, frozen=True):
 
 
 class Resized(Struct, frozen=True):
-    """The pool wants another number of workers than before."""
+    """The pool wants another number of workers than before; `before` is None the first time."""
 
     size: int
-    before: int
+    before: int | None
 
 
 class Complete(Struct, frozen=True):

@@ -61,7 +61,7 @@ class Pool:
         self._was_complete = False
         self._lame_until: float | None = None
         self._told_until = 0.0
-        self._told_size = 0
+        self._told_size: int | None = None
         self._actions: list[Action] = []
 
     # What is asked of the pool

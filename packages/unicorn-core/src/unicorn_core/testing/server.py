@@ -94,7 +94,7 @@ class ServerProcess:
         """Wait until all workers are ready, and learn the port."""
         self.wait_for(READY, timeout)
         if not self.unix:
-            self.port = int(self.wait_for(r"Listening at: http://127\.0\.0\.1:(\d+)", timeout)[1])
+            self.port = int(self.wait_for(r"Listening at: https?://127\.0\.0\.1:(\d+)", timeout)[1])
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 20.0) -> int:
         """Send a signal to the arbiter and wait for its end; gives the exit code."""

@@ -63,14 +63,11 @@ class Worker:
     """See the module.
 
     Attributes:
-        scheme: how the log shows a TCP listener (`http` for http://127.0.0.1:8000).
         draining: accept nothing new; end when nothing is left.
         recycle_at: the number of requests after which it asks to be replaced; 0 for never.
         attention: what the main loop must watch for reading; then it calls `attend`.
         wsgi: the application, for hooks; a subclass sets it in `boot`.
     """
-
-    scheme = "tcp"
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -116,6 +113,16 @@ class Worker:
     def cfg(self) -> Settings:
         """The settings that it runs with."""
         return self.settings
+
+    @classmethod
+    def scheme(cls, settings: Settings) -> str:
+        """How the log shows a TCP listener: `http` for http://127.0.0.1:8000."""
+        return "tcp"
+
+    @classmethod
+    def chosen(cls, settings: Settings) -> "type[Worker]":
+        """The class that really runs with these settings: this one, or a relative that fits them better."""
+        return cls
 
     @classmethod
     def check(cls, settings: Settings) -> None:
@@ -183,8 +190,7 @@ class Worker:
                 case LameDuck():
                     self.lame_duck()
                 case Borrow(slot, descriptors):
-                    sockets = [socket.socket(fileno=fd) for fd in channel.take(descriptors)]
-                    self.borrow(slot, [Listener(sock) for sock in sockets])
+                    self.borrow(slot, [Listener.received(fd) for fd in channel.take(descriptors)])
                 case GiveBack(slot, ends):
                     self.give_back(slot, ends)
                 case Drain(ends) if not self.draining:

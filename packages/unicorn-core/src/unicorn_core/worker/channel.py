@@ -4,6 +4,7 @@ A message is a four-byte length (little-endian) and msgpack; descriptors may com
 that the other is gone.
 """
 
+import os
 import socket
 import struct
 from collections import deque
@@ -85,6 +86,9 @@ class Channel:
 
     def close(self) -> None:
         self._socket.close()
+        # Also what has come and nobody has taken.
+        for descriptor in self.take(len(self.descriptors)):
+            os.close(descriptor)
 
     def _split(self) -> list[Message]:
         messages: list[Message] = []

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -53,6 +54,7 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
         # What was made so far stays: the collector need not look at it again, which at times took a millisecond.
         gc.freeze()
         signal.signal(signal.SIGTERM, worker.on_terminate)
+        _disown_children(context)
         context.channel.send(Ready())
         worker.run()
         code = ExitCode.STOPPED
@@ -60,15 +62,18 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
         log.exception("Worker (pid:%s) failed outside of a request", os.getpid())
     log.info("Worker exiting (pid: %s)", os.getpid())
     context.hooks.leaving()
-    leave(code)
+    leave(code, patient=code is ExitCode.STOPPED)
 
 
-def leave(code: int) -> NoReturn:
-    """End this process, running what the application registered with atexit.
+def leave(code: int, patient: bool = False) -> NoReturn:
+    """End this process, running what the application registered with atexit; `patient`: after its threads have ended.
 
     The frames below belong to the arbiter, whose cleaning up is not for a worker to do: hence no SystemExit.
     """
     try:
+        if patient:
+            # What the interpreter does at its end: executors finish what they have (within graceful_timeout).
+            threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
     except BaseException:
         traceback.print_exc()
@@ -138,6 +143,30 @@ def _probe(worker: Worker, path: str) -> None:
     worker.log.info("Canary (pid:%s) answered %s with %s", worker.pid, path, status)
 
 
+def _disown_children(context: Context) -> None:
+    """A process that the application forks is no worker: signals to it mean what they usually do.
+
+    They are held back around each fork, since one that comes before the child has its own handlers would be lost.
+    """
+    signals = (*ARBITER_SIGNALS, *_OWN_SIGNALS)
+    held = threading.local()
+
+    def before() -> None:
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def in_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    def in_child() -> None:
+        signal.set_wakeup_fd(-1)
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        context.channel.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[set[int]]:
     """Hold a worker's signals back around a fork; gives the mask to go on with in the child."""
@@ -181,9 +210,8 @@ def take_over_signals(context: Context, role: str = "Worker") -> None:
 
     for number in ARBITER_SIGNALS:
         signal.signal(number, nothing)
-    signal.signal(signal.SIGTERM, quit_now)
-    signal.signal(signal.SIGINT, quit_now)
-    signal.signal(signal.SIGQUIT, quit_now)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, quit_now)
     signal.signal(signal.SIGABRT, abort)
     signal.signal(signal.SIGUSR1, reopen)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

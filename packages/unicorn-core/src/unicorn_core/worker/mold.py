@@ -87,12 +87,11 @@ class Mold:
         self._application = application
         self._context = casting.prototype
         self._channel = self._context.channel
-        self._segments: dict[int, Segment] = {}
 
     def run(self) -> None:
         """Serve the arbiter."""
-        woken, wakeup = socket.socketpair()
-        for sock in (woken, wakeup):
+        woken, wakeup = self._signalled = socket.socketpair()
+        for sock in self._signalled:
             sock.setblocking(False)
         signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
         if not self._casting.adopts:
@@ -115,7 +114,11 @@ class Mold:
             if first == 0:
                 if self._casting.adopts and os.fork() != 0:
                     os._exit(0)
-                self._become_worker(order, descriptors, mask)
+                # The frames below are the mold's, and the arbiter's.
+                try:
+                    self._become_worker(order, descriptors, mask)
+                finally:
+                    os._exit(1)
         if self._casting.adopts:
             os.waitpid(first, 0)
         for descriptor in descriptors:
@@ -124,13 +127,15 @@ class Mold:
     def _become_worker(self, order: Fork, descriptors: list[int], mask: set[int]) -> NoReturn:
         """In the new worker."""
         self._channel.close()
+        for sock in self._signalled:
+            sock.close()
         channel = Channel(socket.socket(fileno=descriptors[0]))
         channel.send(Born(os.getpid()))
         context = replace(
             self._context,
             number=order.worker,
             slot=order.slot,
-            listeners=[Listener(socket.socket(fileno=fd)) for fd in descriptors[3:]],
+            listeners=[Listener.received(fd) for fd in descriptors[3:]],
             row=Row(Segment(descriptors[1]), order.row),
             channel=channel,
             stacks=descriptors[2],

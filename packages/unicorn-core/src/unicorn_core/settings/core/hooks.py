@@ -40,4 +40,9 @@ SETTINGS = (
     _hook("child_exit", "server, worker", "In the arbiter, when a worker's process has ended, however it did."),
     _hook("pre_exec", "server", "In the arbiter, before it starts a new one beside itself (SIGUSR2)."),
     _hook("on_exit", "server", "In the arbiter, before it ends."),
+    _hook(
+        "ssl_context",
+        "config, default_ssl_context_factory",
+        "In the arbiter, at start and at a reload, if there is a certfile: gives the ssl.SSLContext for the workers.",
+    ),
 )

@@ -15,6 +15,7 @@ SETTINGS = (
         _SECTION,
         "The file for the access log; '-' is standard output. Off by default.",
         ("--access-logfile",),
+        takes_effect=TakesEffect.RESTART,
     ),
     Setting(
         "access_log_format",
