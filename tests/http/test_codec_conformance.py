@@ -189,15 +189,50 @@ def test_a_codec_tells_whether_a_head_is_pending(codec):
         for byte in head[:-1]:
             reader.feed(bytes((byte,)))
             assert reader.pending
-        for byte in head[-1:] + b"hello":
+        for byte in head[-1:] + b"hell":
             reader.feed(bytes((byte,)))
-            assert not reader.pending
+            assert reader.pending
+        reader.feed(b"o")
+        assert not reader.pending
         reader.feed(b"\r\n")
         assert not reader.pending
     reader.feed(head + b"hello" + head + b"he")
-    assert not reader.pending
-    reader.feed(b"llo" + head[:5])
     assert reader.pending
+    reader.feed(b"llo")
+    assert not reader.pending
+    reader.feed(head[:5])
+    assert reader.pending
+
+
+@each_codec
+@pytest.mark.parametrize(
+    ("fields", "body", "ahead"),
+    [
+        (b"Content-Length: 5", b"hello", True),
+        (b"Content-Length: 6", b"hello!", False),
+        (b"Content-Length: 5\r\nExpect: 100-continue", b"hello", False),
+        (b"Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n", False),
+    ],
+)
+def test_a_small_body_is_complete_before_the_sink_is_told(codec, fields, body, ahead):
+    protocol = codec.protocol(buffer_request_body=5)
+    sink = Recorder(protocol.names[Form.ENVIRON], Form.ENVIRON)
+    reader = protocol.connect(sink, PROXY)
+    for _ in range(2):
+        sink.calls.clear()
+        reader.feed(b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n\r\n" + body[:2])
+        assert bool(sink.calls) != ahead
+        assert reader.pending == ahead
+        reader.feed(body[2:])
+        assert [call[0] for call in sink.calls] == ["request", "body", "end"]
+        assert not reader.pending
+
+
+@each_codec
+def test_the_worker_may_have_all_bodies_read_as_they_are_asked_for(codec):
+    protocol = codec.protocol(buffer_request_body=0)
+    calls = record(protocol, [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"])
+    assert [call[0] for call in calls] == ["request", "body"]
 
 
 @each_codec

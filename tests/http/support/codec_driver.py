@@ -13,7 +13,7 @@ from unicorn_core import plugins
 from unicorn_core.settings.registry import Registry, Settings, Source
 from unicorn_http.codec import Codec, ConnectionFactory, Peer
 from unicorn_http.semantics.fields import FieldNames
-from unicorn_http.semantics.forwarded import SchemeFields
+from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import CodecError, Refusal
 from unicorn_http.semantics.request import ListRequest, Request
 from unicorn_http.wsgi.request import WsgiRequest, environ_key
@@ -45,14 +45,14 @@ class Protocol:
 
     def __init__(self, connect: ConnectionFactory, settings: Settings) -> None:
         self.connect = connect
-        self._scheme_names = SchemeFields(settings.secure_scheme_headers).names
+        self._watched = watched_names(settings)
         self.forget_names()
 
     def forget_names(self) -> None:
         """Begin anew, as a new worker does."""
         self.names = {
-            Form.PAIRS: FieldNames(lambda name: name, self._scheme_names),
-            Form.ENVIRON: FieldNames(environ_key, self._scheme_names),
+            Form.PAIRS: FieldNames(lambda name: name, self._watched),
+            Form.ENVIRON: FieldNames(environ_key, self._watched),
         }
 
 
@@ -75,7 +75,16 @@ class CodecCase:
 @cache
 def _protocol(settings: tuple[tuple[str, object], ...]) -> Protocol:
     merged = make_settings(**dict(settings))
-    return Protocol(plugins.load(plugins.PROTOCOLS, merged.protocol)(merged, SERVER_LINES), merged)
+    return Protocol(plugins.load(plugins.PROTOCOLS, merged.protocol)(merged, SERVER_LINES, note), merged)
+
+
+REPORTED: list[str] = []
+"""Reason codes of the rules that were only watched, as they were reported."""
+
+
+def note(peer: Peer, refusal: Refusal) -> None:
+    """Takes the reports of all codecs."""
+    REPORTED.append(refusal.reason)
 
 
 CODECS = tuple(CodecCase(name, {"http_parser": name}) for name in sorted(plugins.find(plugins.HTTP_PARSERS)))

@@ -141,9 +141,9 @@ def _request_lines() -> list[Malformed]:
         ("NUL after the version", b"GET / HTTP/1.1\0", 400, "request-line", syntax),
         ("DEL in the target", b"GET /\x7f HTTP/1.1", 400, "request-line", syntax),
         ("an escape in the target", b"GET /\x1b[2J HTTP/1.1", 400, "request-line", syntax),
-        ("UTF-8 in the target", "GET /ä HTTP/1.1".encode(), 400, "request-line", syntax),
-        ("latin-1 in the target", b"GET /\xe4 HTTP/1.1", 400, "request-line", syntax),
-        ("latin-1 in the query", b"GET /?q=\xe4 HTTP/1.1", 400, "request-line", syntax),
+        ("UTF-8 in the target", "GET /ä HTTP/1.1".encode(), 400, "target-bytes", target),
+        ("latin-1 in the target", b"GET /\xe4 HTTP/1.1", 400, "target-bytes", target),
+        ("latin-1 in the query", b"GET /?q=\xe4 HTTP/1.1", 400, "target-bytes", target),
         ("latin-1 in the method", b"G\xcbT / HTTP/1.1", 400, "request-line", syntax),
         ("a separator in the method", b"GE(T / HTTP/1.1", 400, "request-line", syntax),
         ("a colon after the method", b"GET: / HTTP/1.1", 400, "request-line", syntax),
@@ -501,9 +501,7 @@ def _chunks() -> list[Malformed]:
         ("without name", b"5;"),
         ("without name but with a value", b"5;=a"),
         ("without value", b"5;a="),
-        ("with a blank before the semicolon", b"5 ;a"),
-        ("with a blank after the semicolon", b"5; a"),
-        ("with a blank before the value", b"5;a= b"),
+        ("with a blank at the end", b"5;a "),
         ("with an open quote", b'5;a="b'),
         ("with bytes after the quotes", b'5;a="b"c'),
         ("with NUL", b"5;a\0"),
@@ -517,6 +515,13 @@ def _chunks() -> list[Malformed]:
         ("with a carriage return at the end", b"5;a\r"),
     ]:
         rows.append((f"a chunk extension {name}", text + rest, size, extension_rule))
+    for name, text in [
+        ("with a blank before the semicolon", b"5 ;a"),
+        ("with a blank after the semicolon", b"5; a"),
+        ("with a blank before the equals sign", b"5;a =b"),
+        ("with a tab before the value", b"5;a=\tb"),
+    ]:
+        rows.append((f"a chunk extension {name}", text + rest, "chunk-blanks", extension_rule))
     long = b"5;" + b"a" * CHUNK_LINE
     many = (b"1;" + b"a" * 1000 + b"\r\nx\r\n") * (CHUNK_EXTENSIONS // 1000 + 1)
     rows += [
@@ -623,6 +628,188 @@ def _meanings() -> list[Malformed]:
     ]
 
 
+TOLERANT: Mapping[str, str] = {"permit_obsolete_folding": "true", "strip_header_spaces": "true"}
+OLD: Mapping[str, str] = {"permit_unconventional_http_version": "true", "casefold_http_method": "true"}
+HOSTS: Mapping[str, str] = {"allowed_hosts": "a,test,a.example,*.b.example,[::1]"}
+BODY: Mapping[str, str] = {"limit_request_body": "10"}
+X_FORWARDED: Mapping[str, str] = {"proxy_headers": "x-forwarded"}
+FORWARDED: Mapping[str, str] = {"proxy_headers": "forwarded"}
+REPORT: Mapping[str, str] = {"strictness": "report", "header_map": "refuse"}
+
+
+def _tolerated() -> list[Malformed]:
+    """What is refused also where a setting permits something like it: nothing that frames or routes is repaired."""
+    fold, field_line, line_end = "obs-fold", "field-line", "bare-lf"
+    rule, fold_rule, large = "RFC 9112 section 5.1", "RFC 9112 section 5.2", "RFC 6585 section 5"
+    framing = [b"Content-Length", b"Transfer-Encoding", b"Host", b"Content-Type", b"Expect", b"Connection"]
+    framing += [b"Forwarded", b"X-Forwarded-Proto", b"x-forwarded-anything", b"TE", b"Trailer", b"Upgrade"]
+    rows: list[tuple[str, tuple[bytes, ...], int, str, str]] = [
+        *[(f"folding in {name.decode()}", (name + b":", b" 5"), 400, fold, fold_rule) for name in framing],
+        *[(f"a space behind {name.decode()}", (name + b" : 5",), 400, field_line, rule) for name in framing],
+        ("folding into a line of blanks", (b"B: b", b" \t"), 400, fold, fold_rule),
+        ("folding with NUL", (b"B: b", b" \0"), 400, field_line, fold_rule),
+        ("folding with CR", (b"B: b", b" c\rd"), 400, "bare-cr", fold_rule),
+        ("folding with LF", (b"B: b", b" c\nd"), 400, line_end, fold_rule),
+        ("folding after a field of framing", (b"Content-Length: 0", b" 5"), 400, fold, fold_rule),
+        ("folding of a name without colon", (b"B", b" : b"), 400, field_line, rule),
+        ("folding that is too large", (b"B: b", *[b" " + b"c" * 4000] * 3), 431, "field-too-large", large),
+        ("a blank without colon", (b"B b",), 400, field_line, rule),
+        ("a vertical tab before the colon", (b"B\x0b: b",), 400, field_line, rule),
+    ]
+    lines = [
+        Malformed(
+            f"{name}, although permitted",
+            message(GET, b"Accept: a", *fields, b"Host: a"),
+            status,
+            reason,
+            rule,
+            TOLERANT,
+        )
+        for name, fields, status, reason, rule in rows
+    ]
+    first = message(GET, b" B: b", b"Host: a")
+    return [
+        *lines,
+        Malformed("folding of the request line, although permitted", first, 400, fold, fold_rule, TOLERANT),
+        *[
+            Malformed(
+                f"version {version.decode()}, although others are permitted",
+                message(b"GET / HTTP/" + version, b"Host: a"),
+                *(505, "version", "RFC 9110 section 2.5", OLD),
+            )
+            for version in (b"0.9", b"2.0", b"3.0")
+        ],
+        Malformed(
+            "connect in lower case",
+            message(b"connect a:80 HTTP/1.1", b"Host: a"),
+            501,
+            "connect",
+            "RFC 9110 9.3.6",
+            OLD,
+        ),
+        Malformed(
+            "a short method in lower case",
+            message(b"go / HTTP/1.1", b"Host: a"),
+            400,
+            "method",
+            "RFC 9110 section 9.1",
+            OLD,
+        ),
+    ]
+
+
+def _limited() -> list[Malformed]:
+    """Bodies and hosts beyond what settings allow."""
+    large, rule = "body-too-large", "RFC 9110 section 15.5.14"
+    other, hosts = "host-not-served", "RFC 9110 section 15.5.20"
+    post = b"POST / HTTP/1.1"
+    cases = [
+        Malformed(
+            "a Content-Length beyond the limit",
+            message(post, b"Host: a", b"Content-Length: 11", body=b"hello, worl"),
+            *(413, large, rule, BODY),
+        ),
+        Malformed(
+            "a Content-Length far beyond the limit that expects to be asked",
+            message(post, b"Host: a", b"Content-Length: 999999999999", b"Expect: 100-continue"),
+            *(413, large, rule, BODY),
+        ),
+    ]
+    for name, body in [
+        ("a chunk beyond the limit", b"b\r\n"),
+        ("a second chunk beyond the limit", b"5\r\nhello\r\n6\r\n, worl\r\n"),
+        ("a chunk of huge size", b"5\r\nhello\r\nfffffffffffffff\r\n"),
+        ("an eleventh chunk of one byte", b"1\r\nx\r\n" * 11),
+    ]:
+        cases.append(Malformed(name, chunked(body), 413, large, rule, BODY, in_body=True))
+    for host in (b"b.example", b"a.example.org", b"xa.example", b"a.example:x.b.example", b"", b"[::2]", b"127.0.0.2"):
+        status, reason = (400, "host") if b":x" in host else (421, other)
+        name = f"the host {host.decode() or 'of no name'} that is not served"
+        cases.append(Malformed(name, message(GET, b"Host: " + host), status, reason, hosts, HOSTS))
+    absolute = message(b"GET http://c.example/ HTTP/1.1", b"Host: a.example")
+    other_host = message(b"GET http://a.example/ HTTP/1.1", b"Host: c.example")
+    return [
+        *cases,
+        Malformed("an absolute form of a host that is not served", absolute, 421, other, hosts, HOSTS),
+        Malformed("an absolute form beside a Host that is not served", other_host, 421, other, hosts, HOSTS),
+        Malformed("no Host where only some are served", message(b"GET / HTTP/1.0"), 421, other, hosts, HOSTS),
+        Malformed("two Hosts that are served", message(GET, *[b"Host: a.example"] * 2), 400, "host", hosts, HOSTS),
+    ]
+
+
+def _proxied() -> list[Malformed]:
+    """A believed proxy that does not make itself clear."""
+    rule = "setting proxy_headers"
+    rows: list[tuple[str, Mapping[str, str], tuple[bytes, ...]]] = [
+        ("a name in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: localhost",)),
+        ("an empty hop in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: 192.0.2.1,",)),
+        ("a script in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: 192.0.2.1, <b>",)),
+        ("a malformed address in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: 192.0.2.256",)),
+        ("an octal address in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: 192.0.2.010",)),
+        ("a zone in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: fe80::1%eth0",)),
+        ("a port beyond all in X-Forwarded-For", X_FORWARDED, (b"X-Forwarded-For: 192.0.2.1:65536",)),
+        ("two hosts in X-Forwarded-Host", X_FORWARDED, (b"X-Forwarded-Host: b, c",)),
+        ("two X-Forwarded-Host", X_FORWARDED, (b"X-Forwarded-Host: b", b"X-Forwarded-Host: c")),
+        ("a URL in X-Forwarded-Host", X_FORWARDED, (b"X-Forwarded-Host: http://b",)),
+        ("a port alone in X-Forwarded-Host", X_FORWARDED, (b"X-Forwarded-Host: :80",)),
+        ("a sign in X-Forwarded-Port", X_FORWARDED, (b"X-Forwarded-Port: +80",)),
+        ("two X-Forwarded-Port", X_FORWARDED, (b"X-Forwarded-Port: 80", b"X-Forwarded-Port: 80")),
+        ("a port beyond all in X-Forwarded-Port", X_FORWARDED, (b"X-Forwarded-Port: 99999",)),
+        ("two forwarded ports", X_FORWARDED, (b"X-Forwarded-Host: b:80", b"X-Forwarded-Port: 81")),
+        ("a host as X-Forwarded-Prefix", X_FORWARDED, (b"X-Forwarded-Prefix: //b.example/",)),
+        ("a relative X-Forwarded-Prefix", X_FORWARDED, (b"X-Forwarded-Prefix: a",)),
+        ("a query in X-Forwarded-Prefix", X_FORWARDED, (b"X-Forwarded-Prefix: /a?b",)),
+        ("two X-Forwarded-Prefix", X_FORWARDED, (b"X-Forwarded-Prefix: /a", b"X-Forwarded-Prefix: /b c")),
+        ("an empty Forwarded", FORWARDED, (b"Forwarded:",)),
+        ("Forwarded with an empty element", FORWARDED, (b"Forwarded: for=192.0.2.1,,for=192.0.2.2",)),
+        ("Forwarded without value", FORWARDED, (b"Forwarded: for",)),
+        ("Forwarded with blanks around the equals sign", FORWARDED, (b"Forwarded: for = 192.0.2.1",)),
+        ("Forwarded with an open quote", FORWARDED, (b'Forwarded: for="192.0.2.9', b"Forwarded: for=192.0.2.1")),
+        ("Forwarded with a quote that ends in the next", FORWARDED, (b'Forwarded: a="', b'Forwarded: for="[::1]"')),
+        ("Forwarded with an unquoted IPv6 address", FORWARDED, (b"Forwarded: for=[2001:db8::1]",)),
+        ("Forwarded with an IPv6 address without brackets", FORWARDED, (b'Forwarded: for="2001:db8::1"',)),
+        ("Forwarded with a name", FORWARDED, (b"Forwarded: for=localhost",)),
+        ("Forwarded with for twice", FORWARDED, (b"Forwarded: for=192.0.2.1;FOR=192.0.2.2",)),
+        ("Forwarded with another protocol", FORWARDED, (b"Forwarded: for=192.0.2.1;proto=ftp",)),
+        ("Forwarded with a malformed host", FORWARDED, (b'Forwarded: for=192.0.2.1;host="a/b"',)),
+        ("Forwarded with latin-1", FORWARDED, (b'Forwarded: for="\xe4"',)),
+    ]
+    cases = [
+        Malformed(name, message(GET, b"Host: a", *lines), 400, "forwarded", rule, settings)
+        for name, settings, lines in rows
+    ]
+    both = message(GET, b"Host: a", b"SCRIPT_NAME: /a", b"X-Forwarded-Prefix: /b")
+    return [*cases, Malformed("two prefixes", both, 400, "script-name", rule, X_FORWARDED)]
+
+
+def _reported() -> list[Malformed]:
+    """What is refused also where rules are only reported."""
+    syntax = "RFC 9112 section 3"
+    return [
+        Malformed(f"{name}, although reported", data, 400, reason, rule, REPORT)
+        for name, data, reason, rule in [
+            ("UTF-8 in the method", message("GÄT / HTTP/1.1".encode(), b"Host: a"), "request-line", syntax),
+            (
+                "UTF-8 in an absolute form",
+                message("GET http://a/ä HTTP/1.1".encode(), b"Host: a"),
+                "request-line",
+                syntax,
+            ),
+            ("a fragment", message(b"GET /#a HTTP/1.1", b"Host: a"), "target", syntax),
+            ("LF", b"GET / HTTP/1.1\nHost: a\n\n", "bare-lf", "RFC 9112 section 2.2"),
+            ("65 empty lines", b"\r\n" * 65 + message(GET, b"Host: a"), "empty-lines", "RFC 9112 section 2.2"),
+            ("two Hosts", message(GET, b"Host: a", b"Host: a"), "host", "RFC 9112 section 3.2"),
+            ("folding", message(GET, b"Host: a", b"B: b", b" c"), "obs-fold", "RFC 9112 section 5.2"),
+            (
+                "two framings",
+                message(GET, b"Host: a", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+                "te-and-cl",
+                "RFC 9112 section 6.1",
+            ),
+        ]
+    ]
+
+
 def _broken_off() -> list[Malformed]:
     """The client closes its side in the middle: RFC 9112 section 8."""
     rows = [
@@ -633,8 +820,13 @@ def _broken_off() -> list[Malformed]:
         ("after a field", b"GET / HTTP/1.1\r\nHost: a\r\n", False),
         ("in the last line end", b"GET / HTTP/1.1\r\nHost: a\r\n\r", False),
         ("within TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", False),
-        ("before a counted body", message(b"POST / HTTP/1.1", b"Host: a", b"Content-Length: 5"), True),
-        ("in a counted body", message(b"POST / HTTP/1.1", b"Host: a", b"Content-Length: 5", body=b"hell"), True),
+        ("before a counted body", message(b"POST / HTTP/1.1", b"Host: a", b"Content-Length: 5"), False),
+        ("in a counted body", message(b"POST / HTTP/1.1", b"Host: a", b"Content-Length: 5", body=b"hell"), False),
+        (
+            "in a large counted body",
+            message(b"POST / HTTP/1.1", b"Host: a", b"Content-Length: 16385", body=b"hell" * 4096),
+            True,
+        ),
         ("before the first chunk", chunked(), True),
         ("in a chunk size", chunked(b"5"), True),
         ("in a chunk", chunked(b"5\r\nhel"), True),
@@ -658,6 +850,10 @@ MALFORMED: tuple[Malformed, ...] = tuple(
     + _transfer_encodings()
     + _chunks()
     + _meanings()
+    + _tolerated()
+    + _limited()
+    + _proxied()
+    + _reported()
     + _broken_off()
 )
 
@@ -867,4 +1063,84 @@ def _several() -> list[Valid]:
     ]
 
 
-VALID: tuple[Valid, ...] = tuple(_heads() + _bodies() + _several())
+def _permitted() -> list[Valid]:
+    """What settings permit."""
+    fold = HOST | {b"b": b"b c  d", b"c": b"e"}
+    cases = [
+        _one("folded values", GET, b"Host: a", b"B: b", b" c ", b"\t d", b"C: e", table=fold, settings=TOLERANT),
+        _one(
+            "a value that begins in the next line",
+            *(GET, b"B:", b" \tb", b"Host: a"),
+            table=HOST | {b"b": b"b"},
+            settings=TOLERANT,
+        ),
+        _one(
+            "a fold that looks like a field of framing",
+            *(GET, b"Host: a", b"B: b", b" Content-Length: 5"),
+            table=HOST | {b"b": b"b Content-Length: 5"},
+            settings=TOLERANT,
+        ),
+        _one("a blank before the colon", GET, b"Host: a", b"B : b", table=HOST | {b"b": b"b"}, settings=TOLERANT),
+        _one(
+            "blanks before the colon, and a fold",
+            *(GET, b"Host: a", b"B \t: b", b" c : d", b"C : e"),
+            table=HOST | {b"b": b"b c : d", b"c": b"e"},
+            settings=TOLERANT,
+        ),
+        _one(
+            "as many fields as allowed, folded",
+            *(GET, b"Host: a", *[b"B%d: b\r\n c" % number for number in range(FIELDS - 1)]),
+            table=HOST | {b"b%d" % number: b"b c" for number in range(FIELDS - 1)},
+            settings=TOLERANT,
+        ),
+        Valid("version 1.2, permitted", message(b"GET / HTTP/1.2", b"Host: a"), (Seen("GET", b"/", HOST),), OLD),
+        Valid("version 1.9, permitted", message(b"GET / HTTP/1.9", b"Host: a"), (Seen("GET", b"/", HOST),), OLD),
+        Valid("a method in lower case", message(b"get / HTTP/1.1", b"Host: a"), (Seen("GET", b"/", HOST),), OLD),
+        Valid("a method in both cases", message(b"Patch / HTTP/1.1", b"Host: a"), (Seen("PATCH", b"/", HOST),), OLD),
+    ]
+    hosts = (b"a.example", b"A.Example:8000", b"a.example.", b"x.b.example", b"x.y.B.example:1", b"[::1]:8000")
+    cases += [
+        _one(f"the host {host.decode()} that is served", GET, b"Host: " + host, table={b"host": host}, settings=HOSTS)
+        for host in hosts
+    ]
+    cases.append(
+        _one(
+            "an absolute form of a host that is served",
+            *(b"GET http://x.b.example/ HTTP/1.1", b"Host: a.example"),
+            table={b"host": b"a.example"},
+            settings=HOSTS,
+        )
+    )
+    for body in (b"0123456789", b""):
+        length = b"%d" % len(body)
+        data = message(b"POST /a HTTP/1.1", b"Host: a", b"Content-Length: " + length, body=body)
+        seen = Seen("POST", b"/a", HOST | {b"content-length": length}, body)
+        cases.append(Valid(f"a body of {len(body)} bytes within the limit", data, (seen,), BODY))
+    within = chunked(b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n")
+    seen = Seen("POST", b"/", HOST | {b"transfer-encoding": b"chunked"}, b"helloworld", chunked=True)
+    return [*cases, Valid("chunks within the limit", within * 2, (seen, seen), BODY), *_watched()]
+
+
+def _watched() -> list[Valid]:
+    """What is served where rules are only reported."""
+    expecting = {b"expect": b"b", b"content-length": b"5"}
+    chunks = chunked(b"5 ; a = b\r\nhello\r\n0\r\nCookie: a=b\r\n\r\n")
+    seen = Seen("POST", b"/", HOST | {b"transfer-encoding": b"chunked"}, b"hello", chunked=True)
+    return [
+        _one("a lower-case method, reported", b"get / HTTP/1.1", b"Host: a", settings=REPORT),
+        _one("UTF-8 in the target, reported", "GET /ä?ö HTTP/1.1".encode(), b"Host: a", settings=REPORT),
+        _one("an underscore, reported", GET, b"Host: a", b"B_C: b", settings=REPORT),
+        Valid(
+            "an unknown expectation, reported",
+            message(b"POST / HTTP/1.1", b"Host: a", b"Content-Length: 5", b"Expect: b", body=b"hello"),
+            (Seen("POST", b"/", HOST | expecting, b"hello"),),
+            REPORT,
+        ),
+        Valid(
+            "many empty lines, reported", b"\r\n" * 64 + message(GET, b"Host: a"), (Seen("GET", b"/", HOST),), REPORT
+        ),
+        Valid("blanks in an extension and a trailer that must not be one, reported", chunks, (seen,), REPORT),
+    ]
+
+
+VALID: tuple[Valid, ...] = tuple(_heads() + _bodies() + _several() + _permitted())

@@ -6,7 +6,7 @@ from typing import Any
 from codec_driver import CODECS, PROXY, make_settings
 
 from unicorn_http.codec import Codec, Peer
-from unicorn_http.semantics.forwarded import SchemeFields
+from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.wsgi.environ import EnvironFactory
 from unicorn_http.wsgi.reply import Reply
@@ -36,7 +36,6 @@ class Script:
         self._factory = factory or environs(**settings)
         self._environ = self._factory.for_connection(peer)
         self._persist = persist
-        self.client = peer.client
         self.writes: list[tuple[Any, ...]] = []
         self.response: ResponseHead | None = None
         self._codec: Codec = CODECS[0].protocol(**settings).connect(self, peer)
@@ -103,8 +102,7 @@ class Script:
 
 def environs(**settings: object) -> EnvironFactory:
     """The environs of one worker with these settings."""
-    names = SchemeFields(make_settings(**settings).secure_scheme_headers).names
-    return EnvironFactory(ERRORS, names, multithread=False, multiprocess=True)
+    return EnvironFactory(ERRORS, watched_names(make_settings(**settings)), multithread=False, multiprocess=True)
 
 
 class _Errors:

@@ -127,7 +127,8 @@ def test_what_came_before_an_error_can_be_read():
 def test_an_error_is_an_oserror_and_knows_its_answer():
     refusal = BodyError.of(Refusal(400, "chunk-size", "a chunk size is malformed", "RFC 9112 section 7.1"))
     assert isinstance(refusal, OSError)
-    assert (refusal.status, str(refusal)) == (400, "a chunk size is malformed")
+    assert refusal.status == 400
+    assert str(refusal) == "400 a chunk size is malformed (chunk-size, RFC 9112 section 7.1)"
     assert BodyError.of(Disconnected("gone")).status == 0
 
 

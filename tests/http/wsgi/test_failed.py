@@ -9,7 +9,7 @@ from wsgi_driver import Script, environs
 
 from unicorn_core.errors import ApplicationError
 from unicorn_http.codec import Peer
-from unicorn_http.wsgi.failed import FOR_OTHERS, FailedApplication
+from unicorn_http.wsgi.failed import FOR_OTHERS, FailedApplication, is_local
 
 ERROR = ApplicationError("application 'app:app' failed to boot: \udc80 ValueError: s3cret", "Traceback: s3cret\n")
 
@@ -79,3 +79,10 @@ def test_it_keeps_the_rules_of_wsgi() -> None:
     result = validator(FailedApplication(ERROR))(environ, lambda status, fields, exc_info=None: lambda data: None)
     assert b"s3cret" in b"".join(result)
     result.close()
+
+
+@pytest.mark.parametrize("protocol", ["TCP4", "UNKNOWN", "LOCAL"])
+def test_whoever_comes_by_the_proxy_protocol_sees_none(protocol: str) -> None:
+    """Without an address in the header REMOTE_ADDR is the proxy's, which may well be on this machine."""
+    assert is_local({"REMOTE_ADDR": "127.0.0.1"})
+    assert not is_local({"REMOTE_ADDR": "127.0.0.1", "PROXY_PROTOCOL": protocol})

@@ -27,7 +27,7 @@ class Log:
     def error(self, text, *values):
         self.lines.append(text % values)
 
-    debug = info = exception = error
+    debug = info = warning = exception = error
 
     def access(self, line):
         self.lines.append(line)

@@ -5,12 +5,13 @@ through it the other way and come back as bytes to write. A codec does no I/O an
 implementation serves blocking, green and asyncio workers.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
 
 from unicorn_core.settings.registry import Settings
-from unicorn_http.semantics.refusal import CodecError
+from unicorn_http.semantics.refusal import CodecError, Refusal
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 
@@ -42,10 +43,13 @@ class Codec(Protocol):
     """One connection's protocol.
 
     Attributes:
-        pending: a part of a request's head has come.
+        pending: a part of a request has come of which the sink has not been told.
+        pending_body: its head has come; its body is to be complete before the sink is told (setting
+            buffer_request_body).
     """
 
     pending: bool
+    pending_body: bool
 
     def feed(self, data: bytes) -> None:
         """Bytes came from the peer."""
@@ -64,12 +68,19 @@ class Codec(Protocol):
 
 
 class Peer(Struct, frozen=True):
-    """The two ends of a connection; on a unix socket `client` is empty and the ports are 0."""
+    """The two ends of a connection; on a unix socket `client` is empty and the ports are 0.
+
+    Attributes:
+        client, client_port: with the PROXY protocol, of whoever the proxy speaks for.
+        told: False if these are the proxy's own, because it speaks for somebody whom it does not tell: nothing that
+            comes from there is to be believed.
+    """
 
     client: str
     client_port: int
     server: str
     server_port: int
+    told: bool = True
 
 
 class ServerLines(Protocol):
@@ -82,10 +93,14 @@ class ServerLines(Protocol):
     lines: str
 
 
+ReportOf = Callable[[Peer, Refusal], None]
+"""Is told of rules that a peer's request breaks and that are only watched (setting strictness)."""
+
+
 class ProtocolFactory(Protocol):
     """What a plug-in of the group `unicorn.protocols` makes from the settings, once a worker."""
 
-    def __call__(self, settings: Settings, server_lines: ServerLines) -> "ConnectionFactory": ...
+    def __call__(self, settings: Settings, server_lines: ServerLines, report: ReportOf) -> "ConnectionFactory": ...
 
 
 class ConnectionFactory(Protocol):

@@ -3,7 +3,7 @@
 from unicorn_http.codec import ServerLines, Sink
 from unicorn_http.semantics.chunked import ChunkedDecoder
 from unicorn_http.semantics.head import FieldMemo, HeadPolicy, SplitFields
-from unicorn_http.semantics.limits import LEADING_EMPTY_LINES
+from unicorn_http.semantics.limits import LEADING_EMPTY_LINES, MOST_LEADING_EMPTY_LINES
 from unicorn_http.semantics.refusal import Disconnected, Refusal
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
@@ -20,11 +20,13 @@ class H1Codec:
     """One connection. Each state takes bytes and gives those back that belong to the next one."""
 
     __slots__ = (
+        "_ahead",
         "_chunked",
         "_empty_lines",
         "_held",
         "_left",
         "_memo",
+        "_pieces",
         "_policy",
         "_scan",
         "_server",
@@ -32,6 +34,7 @@ class H1Codec:
         "_split",
         "_state",
         "pending",
+        "pending_body",
     )
 
     def __init__(
@@ -47,11 +50,13 @@ class H1Codec:
         self._server = server
         self._memo = FieldMemo()
         self._state = _HEAD
-        self.pending = False
+        self.pending = self.pending_body = False
         self._held = bytearray()  # a head of which only a part has come
         self._scan: HeadScan | None = None
         self._empty_lines = 0
         self._left = 0
+        self._ahead: Request | None = None  # of which the sink is told once its body is complete
+        self._pieces: list[bytes] = []
         self._chunked: ChunkedDecoder | None = None
 
     # Requests
@@ -65,10 +70,10 @@ class H1Codec:
                     sink = self._sink
                     self._empty_lines = 0
                     request = self._policy.read(data, self._split, sink.new_request, self._memo)
-                    sink.on_request(request)
                     if request.content_length or request.chunked:
                         self._expect_body(request)
                     else:
+                        sink.on_request(request)
                         sink.on_end()
                     return
             while data:
@@ -108,7 +113,7 @@ class H1Codec:
         while held.startswith(b"\r\n"):
             self._empty_lines += 1
             if self._empty_lines > LEADING_EMPTY_LINES:
-                raise Refusal(400, "empty-lines", "too many empty lines before a request", "RFC 9112 section 2.2")
+                self._refuse_empty_lines()
             del held[:2]
             begin = 0
         if self._scan is None:
@@ -125,18 +130,30 @@ class H1Codec:
         self._begin(raw)
         return rest
 
+    def _refuse_empty_lines(self) -> None:
+        refusal = Refusal(400, "empty-lines", "too many empty lines before a request", "RFC 9112 section 2.2")
+        if self._empty_lines > MOST_LEADING_EMPTY_LINES:
+            raise refusal
+        self._policy.tolerance.refuse(refusal)
+
     def _begin(self, raw: bytes) -> None:
         request = self._policy.read(raw, self._split, self._sink.new_request, self._memo)
         self._empty_lines = 0
-        self._sink.on_request(request)
         if request.has_body:
             self._expect_body(request)
         else:
+            self._sink.on_request(request)
             self._sink.on_end()
 
     def _expect_body(self, request: Request) -> None:
+        """A client that waits for "100 Continue" sends the body when the application asks for it, not before."""
+        if 0 < request.content_length <= self._policy.limits.ahead and not request.expects_continue:
+            self._ahead = request
+            self.pending = self.pending_body = True
+        else:
+            self._sink.on_request(request)
         if request.chunked:
-            self._chunked = ChunkedDecoder(self._policy.limits)
+            self._chunked = ChunkedDecoder(self._policy.limits, self._policy.tolerance)
             self._state = _CHUNKED
         else:
             self._left = request.content_length
@@ -145,11 +162,25 @@ class H1Codec:
     def _read_counted(self, data: bytes) -> bytes:
         piece = data[: self._left]
         self._left -= len(piece)
-        self._sink.on_body(piece)
+        sink = self._sink
+        if self._ahead is None:
+            sink.on_body(piece)
+        else:
+            self._pieces.append(piece)
         if not self._left:
             self._state = _HEAD
-            self._sink.on_end()
+            if self._ahead is not None:
+                self._hand_over(self._ahead)
+            sink.on_end()
         return data[len(piece) :]
+
+    def _hand_over(self, request: Request) -> None:
+        """Its body is complete."""
+        pieces, self._pieces = self._pieces, []
+        self._ahead = None
+        self.pending = self.pending_body = False
+        self._sink.on_request(request)
+        self._sink.on_body(b"".join(pieces))
 
     def _read_chunked(self, data: bytes) -> bytes:
         assert self._chunked is not None

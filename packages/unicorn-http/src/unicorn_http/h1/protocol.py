@@ -1,14 +1,20 @@
 """The protocol `http`: what a worker needs to speak HTTP/1.1 on its connections."""
 
+from functools import partial
+
 from unicorn_core import plugins
 from unicorn_core.errors import PluginError
 from unicorn_core.settings.registry import Settings
-from unicorn_http.codec import Codec, Peer, ServerLines, Sink
+from unicorn_http.codec import Codec, Peer, ReportOf, ServerLines, Sink
 from unicorn_http.h1.codec import H1Codec
-from unicorn_http.semantics.forwarded import SchemeFields, TrustedPeers
-from unicorn_http.semantics.head import HeadPolicy, SplitFields, UnderscorePolicy
-from unicorn_http.semantics.limits import Limits
+from unicorn_http.h1.counting import CountingH1Codec
+from unicorn_http.semantics.head import SplitFields
+from unicorn_http.semantics.policies import Policies
+from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.semantics.tolerance import Report
 
+UNKNOWN = "unknown"
+"""Stands for a client whose address is not told (RFC 7239 section 6.2): no list of addresses has it."""
 FASTEST_FIRST = ("builtin", "httptools", "h11")
 
 
@@ -32,22 +38,36 @@ def load_parser(name: str) -> SplitFields:
 class HttpProtocol:
     """Makes the codec of each connection; the caches and policies are a worker's."""
 
-    def __init__(self, settings: Settings, server: ServerLines) -> None:
+    def __init__(self, settings: Settings, server: ServerLines, report: ReportOf) -> None:
         self._split = load_parser(settings.http_parser)
         self._server = server
-        self._trusted_peers = TrustedPeers.parse(settings.forwarded_allow_ips, "forwarded_allow_ips")
-        forwarder = frozenset(name.lower().encode("latin-1") for name in settings.forwarder_headers)
-        limits = Limits.of(settings)
-        unconventional = settings.permit_unconventional_http_method
-        scheme = SchemeFields(settings.secure_scheme_headers)
-        self._trusting = HeadPolicy(limits, UnderscorePolicy(settings.header_map, forwarder), scheme, unconventional)
-        self._wary = HeadPolicy(limits, UnderscorePolicy(settings.header_map), None, unconventional)
+        self._policies = Policies(settings)
+        self._report = report if settings.strictness == "report" else None
+        self._requests = settings.limit_requests_per_connection
 
     def __call__(self, sink: Sink, peer: Peer) -> Codec:
-        policy = self._trusting if self._trusted_peers.trusts(peer.client) else self._wary
+        policy = self._policies.of(peer.client if peer.told else UNKNOWN)
+        if self._report:
+            policy = policy.reporting(_OncePerReason(partial(self._report, peer)))
+        if self._requests:
+            return CountingH1Codec(sink, policy, self._split, self._server, self._requests)
         return H1Codec(sink, policy, self._split, self._server)
 
 
-def protocol(settings: Settings, server: ServerLines) -> HttpProtocol:
+class _OncePerReason:
+    """Reports of one connection: a client that breaks a rule mostly does so in each request, and a head that comes in
+    pieces is looked at more than once."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._reported: set[str] = set()
+
+    def __call__(self, refusal: Refusal) -> None:
+        if refusal.reason not in self._reported:
+            self._reported.add(refusal.reason)
+            self._report(refusal)
+
+
+def protocol(settings: Settings, server: ServerLines, report: ReportOf) -> HttpProtocol:
     """The plug-in's object, a unicorn_http.codec.ProtocolFactory."""
-    return HttpProtocol(settings, server)
+    return HttpProtocol(settings, server, report)

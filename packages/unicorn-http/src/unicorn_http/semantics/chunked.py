@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from unicorn_http.semantics import grammar
+from unicorn_http.semantics.framing import body_too_large
 from unicorn_http.semantics.limits import CHUNK_EXTENSIONS, CHUNK_LINE, Limits
 from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.semantics.tolerance import STRICT, Tolerance
 
 _RULE = "RFC 9112 section 7.1"
 
@@ -19,8 +21,10 @@ FORBIDDEN_TRAILERS = frozenset(
 class ChunkedDecoder:
     """One body. Trailer fields are checked and dropped: neither gateway has a place for them."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, tolerance: Tolerance = STRICT) -> None:
         self._limits = limits
+        self._tolerance = tolerance
+        self._allowed = limits.body  # bytes of further chunks
         self._line = b""  # the beginning of a line whose end has not come
         self._left = 0  # bytes of the present chunk that have not come
         self._extensions = 0
@@ -89,11 +93,20 @@ class ChunkedDecoder:
     def _size_line(self, line: bytes) -> None:
         found = grammar.CHUNK_LINE.fullmatch(line)
         if found is None:
-            raise Refusal(400, "chunk-size", "a chunk size or its extensions are malformed", _RULE)
+            found = grammar.BLANK_CHUNK_LINE.fullmatch(line)
+            if found is None:
+                raise Refusal(400, "chunk-size", "a chunk size or its extensions are malformed", _RULE)
+            self._tolerance.refuse(
+                Refusal(400, "chunk-blanks", "blanks around a chunk extension", "RFC 9112 section 7.1.1")
+            )
         self._extensions += len(found[2])
         if self._extensions > CHUNK_EXTENSIONS:
             raise Refusal(400, "chunk-extensions", "too many bytes of chunk extensions", "RFC 9112 section 7.1.1")
         self._left = int(found[1], 16)
+        self._allowed -= self._left
+        if self._allowed < 0:
+            self._left = 0
+            raise body_too_large(self._limits.body)
         if not self._left:
             self._step = self._trailer
 
@@ -106,7 +119,9 @@ class ChunkedDecoder:
         if found is None:
             raise Refusal(400, "trailer-line", "a trailer field is malformed", "RFC 9112 section 7.1.2")
         if found[1].lower() in FORBIDDEN_TRAILERS:
-            raise Refusal(400, "trailer-forbidden", "a trailer field that must not be one", "RFC 9110 section 6.5.1")
+            self._tolerance.refuse(
+                Refusal(400, "trailer-forbidden", "a trailer field that must not be one", "RFC 9110 section 6.5.1")
+            )
 
 
 def _line_too_long() -> Refusal:

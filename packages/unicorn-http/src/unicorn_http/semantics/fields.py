@@ -28,7 +28,7 @@ class FieldNames(Generic[Key]):
         ordinary: names that need nothing but to be stored, as bytes -> the gateway's key.
         ordinary_text: the same names as latin-1 text.
         watched: names whose values the server looks at -> in lower case, and the gateway's key.
-        hosts: values of Host that were checked, in the gateway's form.
+        hosts: values of Host that need no further look, in the gateway's form.
     """
 
     LARGEST = 4096
@@ -65,10 +65,16 @@ class FieldNames(Generic[Key]):
         return lower in self._watch
 
     def check_host(self, host: Any) -> None:
-        """Check a value of Host by the grammar, unless that was done before; `host` in the gateway's form."""
-        if host not in self.hosts:
-            value = host.encode("latin-1") if isinstance(host, str) else host
-            if grammar.HOST.fullmatch(value) is None:
-                raise Refusal(400, "host", "the Host field is malformed, or there are two", "RFC 9112 section 3.2")
-            if len(self.hosts) < self.LARGEST:
-                self.hosts.add(host)
+        """Check a value of Host, in the gateway's form, by the grammar.
+
+        Raises:
+            Refusal: it is malformed, or two values that were joined.
+        """
+        value = host.encode("latin-1") if isinstance(host, str) else host
+        if grammar.HOST.fullmatch(value) is None:
+            raise Refusal(400, "host", "the Host field is malformed, or there are two", "RFC 9112 section 3.2")
+
+    def know_host(self, host: Any) -> None:
+        """Remember a value of Host that is checked and served."""
+        if len(self.hosts) < self.LARGEST:
+            self.hosts.add(host)

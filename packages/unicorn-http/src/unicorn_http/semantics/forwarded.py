@@ -12,7 +12,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class TrustedPeers(Struct, frozen=True):
-    """Peers whose word is taken: addresses, networks, or everybody ("*"). Unix sockets are trusted."""
+    """Peers whose word is taken: addresses, networks, or everybody ("*"). Unix sockets are trusted, also when the word
+    "unix" does not say so."""
 
     everybody: bool
     networks: tuple[Network, ...]
@@ -26,11 +27,13 @@ class TrustedPeers(Struct, frozen=True):
             if text == "*":
                 everybody = True
                 continue
+            if text == "unix":
+                continue
             try:
                 networks.append(ipaddress.ip_network(text))
             except ValueError:
                 raise SettingError(
-                    f"setting {setting}: {text!r} must be an IP address, a network (10.0.0.0/8) or *"
+                    f"setting {setting}: {text!r} must be an IP address, a network (10.0.0.0/8), unix or *"
                 ) from None
         return cls(everybody, tuple(networks))
 
@@ -38,6 +41,10 @@ class TrustedPeers(Struct, frozen=True):
         """`address` is an IP address; empty for a peer on a unix socket."""
         if self.everybody or not address:
             return True
+        return self.relays(address)
+
+    def relays(self, address: str) -> bool:
+        """It is one of the addresses and networks: a proxy that may tell of a hop before its own."""
         try:
             peer = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:

@@ -29,6 +29,11 @@ def body_length(protocol: str, transfer_encoding: bytes | None, content_length: 
     return False, int(content_length)
 
 
+def body_too_large(limit: int) -> Refusal:
+    """For a body of more than `limit` bytes."""
+    return Refusal(413, "body-too-large", f"the body is larger than {limit} bytes", "RFC 9110 section 15.5.14")
+
+
 def _check_codings(value: bytes) -> None:
     codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
     if codings == [b"chunked"]:

@@ -1,16 +1,21 @@
 """Reading a request's head: the rules of one connection, applied to what a parser splits."""
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unicorn_http.semantics.forwarded import SchemeFields
-from unicorn_http.semantics.framing import body_length
+from unicorn_http.semantics.framing import body_length, body_too_large
+from unicorn_http.semantics.hosts import AllowedHosts
 from unicorn_http.semantics.limits import Limits
+from unicorn_http.semantics.proxied import Proxied, ProxyFields
 from unicorn_http.semantics.refusal import Refusal
 from unicorn_http.semantics.request import Request
-from unicorn_http.semantics.request_line import METHODS, check_line_length, read_request_line
+from unicorn_http.semantics.request_line import METHODS, authority_of, check_line_length, read_request_line
 from unicorn_http.semantics.scan import HeadScan, field_too_large, split_fields, too_many_fields
+from unicorn_http.semantics.tolerance import STRICT, Report, Tolerance
 
 SplitFields = Callable[[bytes, Request], int]
 """A parser: splits a block of field lines (with the empty line that ends it), gives them to the request, and tells how
@@ -32,14 +37,15 @@ class UnderscorePolicy(Struct, frozen=True):
     header_map: str = "drop"
     forwarder: frozenset[bytes] = frozenset()
 
-    def apply(self, request: Request) -> None:
+    def apply(self, request: Request, tolerance: Tolerance = STRICT) -> None:
         """Store the fields with an underscore that are wanted, drop the others or refuse the request for them."""
         for name, value in request.underscored:
             if name in self.forwarder:
                 if name == b"script_name":
                     self._note_script_name(request, value)
             elif self.header_map == "refuse":
-                raise Refusal(400, "underscore", "a field name contains an underscore", "setting header_map")
+                tolerance.refuse(Refusal(400, "underscore", "a field name has an underscore", "setting header_map"))
+                continue
             elif self.header_map == "drop":
                 continue
             request.store(name, value)
@@ -78,27 +84,38 @@ class HeadPolicy:
 
     Attributes:
         scheme: the fields by which the peer, a believed proxy, names its client's scheme; None for other peers.
+        proxy: the fields by which it tells about the client beside that; None if they are not believed.
+        hosts: that are served; None if all are.
         harmless: bytes of a head that is so small that only the number of its fields can exceed a limit.
     """
 
-    __slots__ = ("harmless", "limits", "permit_unconventional_method", "scheme", "underscores")
+    __slots__ = ("harmless", "hosts", "limits", "proxy", "scheme", "tolerance", "underscores")
 
     def __init__(
         self,
         limits: Limits,
         underscores: UnderscorePolicy,
-        scheme: SchemeFields | None,
-        permit_unconventional_method: bool,
+        scheme: SchemeFields | None = None,
+        proxy: ProxyFields | None = None,
+        hosts: AllowedHosts | None = None,
+        tolerance: Tolerance = STRICT,
     ) -> None:
         self.limits = limits
         self.underscores = underscores
         self.scheme = scheme
-        self.permit_unconventional_method = permit_unconventional_method
+        self.proxy = proxy
+        self.hosts = hosts
+        self.tolerance = tolerance
         self.harmless = min(limits.line, limits.field, limits.head)
+
+    def reporting(self, report: Report) -> "HeadPolicy":
+        """The same for one connection, of which breaches of rules that are only watched are reported."""
+        tolerance = replace(self.tolerance, report=report)
+        return HeadPolicy(self.limits, self.underscores, self.scheme, self.proxy, self.hosts, tolerance)
 
     def scan(self) -> HeadScan:
         """A strict reading of a head, for one that comes in pieces or that a parser refuses."""
-        return HeadScan(self.limits, permit_unconventional=self.permit_unconventional_method)
+        return HeadScan(self.limits, self.tolerance)
 
     def read(
         self, raw: bytes, split: SplitFields, new_request: Callable[[], Request], memo: FieldMemo | None = None
@@ -143,16 +160,14 @@ class HeadPolicy:
                 check_line_length(line, limits)
                 request = new_request()
                 request.line = line
-                request.method, request.target, request.protocol = read_request_line(
-                    line, self.permit_unconventional_method
-                )
+                request.method, request.target, request.protocol = read_request_line(line, self.tolerance)
                 self._check_sizes(raw, end)
             if split(block, request) > limits.fields:
                 raise too_many_fields(limits)
             if request.underscored:
-                self.underscores.apply(request)
+                self.underscores.apply(request, self.tolerance)
             # Most requests again: there is nothing but a known Host to look at.
-            if request.watched or request.host() not in request.names.hosts or request.protocol != "HTTP/1.1":
+            if request.watched or request.host() not in request.names.hosts or memo is None:
                 self._interpret(request)
             if memo:
                 memo.note(block, request)
@@ -163,7 +178,7 @@ class HeadPolicy:
             # The first broken rule in the order of the bytes decides, whatever the parser stumbled over; and what
             # breaks none is served, also where a parser has stricter ideas.
             self.scan().feed(raw)
-            return self.read(raw, split_fields, new_request)
+            return self.read(self.tolerance.repaired(raw), split_fields, new_request)
 
     def _check_sizes(self, raw: bytes, end: int) -> None:
         limits = self.limits
@@ -176,20 +191,61 @@ class HeadPolicy:
         http_1_1 = request.protocol == "HTTP/1.1"
         host = request.host()
         if host is not None:
-            request.names.check_host(host)
+            self._check_host(host, request)
         elif http_1_1:
             raise Refusal(400, "host-missing", "the Host field is missing", "RFC 9112 section 3.2")
         request.chunked, request.content_length = body_length(
             request.protocol, watched.get(b"transfer-encoding"), watched.get(b"content-length")
         )
+        if request.content_length > self.limits.body:
+            raise body_too_large(self.limits.body)
         request.keep_alive = _keep_alive(http_1_1, watched.get(b"connection"))
         if self.scheme:
-            request.scheme = self.scheme.scheme(watched, "http")
+            request.scheme = self.scheme.scheme(watched, request.scheme)
+        said = self._ask_proxy(request, _text(host)) if self.proxy else None
+        if self.hosts:
+            self._check_served(said.host if said else "", host, request.target)
         expect = watched.get(b"expect")
         if expect is not None and http_1_1:
             if expect.lower() != b"100-continue":
-                raise Refusal(417, "expect", "an expectation other than 100-continue", "RFC 9110 section 10.1.1")
-            request.expects_continue = request.has_body
+                text = "an expectation other than 100-continue"
+                self.tolerance.refuse(Refusal(417, "expect", text, "RFC 9110 section 10.1.1"))
+            else:
+                request.expects_continue = request.has_body
+
+    def _check_host(self, host: Any, request: Request) -> None:
+        """Check Host, in the gateway's form, by its grammar, and remember it if it needs no further look."""
+        names = request.names
+        if host not in names.hosts:
+            names.check_host(host)
+            if self.hosts is None or self.hosts.allows(_text(host)):
+                names.know_host(host)
+
+    def _ask_proxy(self, request: Request, host: str) -> Proxied | None:
+        """Let a believed proxy tell about the client."""
+        assert self.proxy is not None
+        said = self.proxy.read(request.watched, host, request.scheme)
+        if said is None:
+            return None
+        if said.prefix and request.script_name is not None:
+            raise Refusal(400, "script-name", "both SCRIPT_NAME and X-Forwarded-Prefix", "setting proxy_headers")
+        request.scheme = said.scheme
+        request.take_proxied(said)
+        return said
+
+    def _check_served(self, said: str, host: Any, target: str) -> None:
+        """Refuse a host that is not served: the one that a proxy has `said`, else both Host and the target's."""
+        assert self.hosts is not None
+        if said:
+            self.hosts.check(said)
+            return
+        self.hosts.check(None if host is None else _text(host))
+        if (authority := authority_of(target)) is not None:
+            self.hosts.check(authority)
+
+
+def _text(host: str | bytes | None) -> str:
+    return host.decode("latin-1") if isinstance(host, bytes) else host or ""
 
 
 def _keep_alive(http_1_1: bool, connection: bytes | None) -> bool:

@@ -27,6 +27,16 @@ class Refusal(CodecError):
         self.rule = rule
 
 
+def too_many_requests() -> Refusal:
+    """For a request beyond those that a worker may have taken in and not answered."""
+    return Refusal(503, "concurrency", "too many requests wait for their answers", "setting limit_concurrency")
+
+
+def too_slow(part: str) -> Refusal:
+    """For a request whose head or body does not come in time."""
+    return Refusal(408, f"{part}-timeout", f"the request's {part} did not come in time", "RFC 9110 section 15.5.9")
+
+
 def error_body(status: int, text: str = "") -> tuple[str, bytes]:
     """Status line's rest and a short plain body for an answer that the server itself gives."""
     phrase = HTTPStatus(status).phrase

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 from unicorn_http.semantics.fields import SINGLE, FieldNames
+from unicorn_http.semantics.proxied import Proxied
 from unicorn_http.semantics.refusal import CodecError, Refusal
 
 
@@ -93,6 +94,10 @@ class Request:
                 raise ValueError("a field line has no colon")
             self.on_header(name.encode("latin-1"), value.lstrip(" \t").encode("latin-1"))
 
+    def take_proxied(self, said: Proxied) -> None:
+        """A believed proxy has told about the client: `said` takes the place of what the connection shows."""
+        raise NotImplementedError
+
     def store(self, name: bytes, value: bytes) -> None:
         """Store a field whose name was checked; `name` in lower case."""
         raise NotImplementedError
@@ -126,16 +131,22 @@ class Request:
 
 
 class ListRequest(Request):
-    """Fields as pairs of lower-case name and value, in the order received (the form of ASGI)."""
+    """Fields as pairs of lower-case name and value, in the order received (the form of ASGI).
 
-    __slots__ = ("fields",)
+    Attributes:
+        proxied: what a believed proxy says about the client; None if it says nothing.
+    """
+
+    __slots__ = ("fields", "proxied")
 
     def __init__(self, names: FieldNames[bytes]) -> None:
         super().__init__(names)
         self.fields: list[tuple[bytes, bytes]] = []
+        self.proxied: Proxied | None = None
 
     def repeated(self) -> Self:
         new = type(self)(self.names)
+        new.proxied = self.proxied
         new.fields = self.fields.copy()
         new.watched, new.keep_alive, new.scheme = self.watched, self.keep_alive, self.scheme
         return new
@@ -145,6 +156,9 @@ class ListRequest(Request):
         if key is None and (key := self.notice(name, value)) is None:
             return
         self.fields.append((key, value.rstrip(b" \t")))
+
+    def take_proxied(self, said: Proxied) -> None:
+        self.proxied = said
 
     def store(self, name: bytes, value: bytes) -> None:
         self.fields.append((name, value))

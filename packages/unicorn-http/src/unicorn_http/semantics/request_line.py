@@ -5,6 +5,7 @@ import re
 from unicorn_http.semantics import grammar
 from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.semantics.tolerance import Tolerance
 
 _RULE = "RFC 9112 section 3"
 METHODS = frozenset(
@@ -36,24 +37,40 @@ def check_line_length(line: bytes, limits: Limits) -> None:
         raise Refusal(414, "line-too-long", f"the request line is longer than {limits.line} bytes", _RULE)
 
 
-def read_request_line(line: bytes, permit_unconventional: bool) -> tuple[str, str, str]:
+def read_request_line(line: bytes, tolerance: Tolerance) -> tuple[str, str, str]:
     """Method, target and protocol version.
 
     Raises:
-        Refusal: malformed, an unknown version, or a method that is not conventional (unless permitted).
+        Refusal: malformed, an unknown version, or a method that is not conventional (unless tolerated).
     """
     if grammar.REQUEST_LINE.fullmatch(line) is None:
-        raise Refusal(400, "request-line", "the request line is malformed", _RULE)
-    method, target, version = line.decode("ascii").split(" ")
-    if version not in _VERSIONS:
-        raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
-    if method not in METHODS and not permit_unconventional and _CONVENTIONAL.fullmatch(method) is None:
-        raise Refusal(
-            400, "method", "the method is unconventional (permit_unconventional_http_method)", "RFC 9110 section 9.1"
+        if grammar.OBS_REQUEST_LINE.fullmatch(line) is None:
+            raise Refusal(400, "request-line", "the request line is malformed", _RULE)
+        tolerance.refuse(
+            Refusal(400, "target-bytes", "the request target has bytes beyond ASCII", "RFC 9112 section 3.2")
         )
+    method, target, version = line.decode("latin-1").split(" ")
+    if version not in _VERSIONS:
+        # Another major version may have another framing: no setting permits it.
+        if not (tolerance.versions and version.startswith("HTTP/1.")):
+            raise Refusal(505, "version", "only HTTP/1.0 and HTTP/1.1 are served", "RFC 9110 section 2.5")
+        version = "HTTP/1.1"
+    if tolerance.casefold_method:
+        method = method.upper()
+    if method not in METHODS and not tolerance.methods and _CONVENTIONAL.fullmatch(method) is None:
+        text = "the method is unconventional (permit_unconventional_http_method)"
+        tolerance.refuse(Refusal(400, "method", text, "RFC 9110 section 9.1"))
     if method == "CONNECT" or grammar.ORIGIN_FORM.fullmatch(target) is None:
         _check_other_form(method, target)
     return method, target, version
+
+
+def authority_of(target: str) -> str | None:
+    """The host of a checked target in absolute form (RFC 9112 section 3.2.2); None for another form."""
+    if target.startswith("/"):
+        return None
+    found = grammar.ABSOLUTE_FORM.fullmatch(target)
+    return found[1] if found else None
 
 
 def _check_other_form(method: str, target: str) -> None:

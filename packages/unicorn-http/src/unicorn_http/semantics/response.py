@@ -136,5 +136,16 @@ class ResponseHead:
         self.text = text
 
 
+def early_hints(fields: Iterable[tuple[str, str]]) -> bytes:
+    """A response 103 (RFC 8297) with these fields, without those that are the server's or that frame; b"" without any.
+
+    Raises:
+        InvalidResponseError: something that must not be sent (RFC 9110 section 5.5).
+    """
+    lines = [line for name, value in fields if type(line := _LINES[name, value]) is not _LengthLine]
+    text = "".join(lines)
+    return f"HTTP/1.1 103 Early Hints\r\n{text}\r\n".encode("latin-1") if text else b""
+
+
 _LINES = _Lines()
 _STATUSES = _Statuses()

@@ -19,7 +19,9 @@ class BodyError(OSError):
 
     @classmethod
     def of(cls, error: CodecError) -> "BodyError":
-        return cls(str(error), error.status if isinstance(error, Refusal) else 0)
+        if isinstance(error, Refusal):
+            return cls(f"{error.status} {error} ({error.reason}, {error.rule})", error.status)
+        return cls(str(error), 0)
 
 
 class BodySource(Protocol):

@@ -9,8 +9,9 @@ from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_http.codec import Peer
 from unicorn_http.semantics import grammar
 from unicorn_http.semantics.fields import FieldNames
+from unicorn_http.semantics.proxy_protocol import ProxyHeader
 from unicorn_http.wsgi.file_wrapper import FileWrapper
-from unicorn_http.wsgi.request import Environ, WsgiRequest, environ_key
+from unicorn_http.wsgi.request import RECEIVED, Environ, WsgiRequest, environ_key
 
 
 class ScriptNameError(ValueError):
@@ -33,6 +34,7 @@ class EnvironFactory:
             "SERVER_PROTOCOL": "",
             "wsgi.url_scheme": "",
             "wsgi.input": None,
+            "wsgi.early_hints": None,
             "wsgi.version": (1, 0),
             "wsgi.errors": errors,
             "wsgi.multithread": multithread,
@@ -44,14 +46,19 @@ class EnvironFactory:
             "SCRIPT_NAME": "",
         }
 
-    def for_connection(self, peer: Peer) -> Environ:
-        """What all requests of one connection have in common."""
+    def for_connection(self, peer: Peer, proxy: ProxyHeader | None = None) -> Environ:
+        """What all requests of one connection have in common; `proxy`: what a PROXY header said, if there was one."""
         environ = self._common.copy()
         environ["REMOTE_ADDR"] = peer.client
         environ["SERVER_NAME"] = peer.server
         environ["SERVER_PORT"] = str(peer.server_port)
         if peer.client:
             environ["REMOTE_PORT"] = str(peer.client_port)
+        if proxy is not None:
+            environ["PROXY_PROTOCOL"] = proxy.protocol
+            if proxy.proxy:
+                environ["PROXY_ADDR"] = proxy.proxy
+                environ["PROXY_PORT"] = str(proxy.proxy_port)
         return environ
 
     def complete(self, request: WsgiRequest) -> Environ:
@@ -66,7 +73,7 @@ class EnvironFactory:
             target = _absolute(target, environ)
         path, _, query = target.partition("?")
         if "%" in path:
-            path = str(unquote_to_bytes(path), "latin-1")
+            path = str(unquote_to_bytes(path.encode("latin-1")), "latin-1")
         environ["REQUEST_METHOD"] = request.method
         environ["RAW_URI"] = request.target
         environ["PATH_INFO"] = path
@@ -87,16 +94,19 @@ def _cut_script_name(environ: Environ, prefix: str) -> None:
     # "/app" is no prefix of "/apple".
     if not path.startswith(prefix) or (rest and not rest.startswith("/") and not prefix.endswith("/")):
         raise ScriptNameError(f"the path {path!r} does not begin with SCRIPT_NAME {prefix!r}")
-    environ["SCRIPT_NAME"] = prefix
+    environ["SCRIPT_NAME"] += prefix  # behind what a proxy has taken away itself
     environ["PATH_INFO"] = rest
 
 
 def _absolute(target: str, environ: Environ) -> str:
-    """The path of an absolute-form target, whose authority replaces Host (RFC 9112 section 3.2.2)."""
+    """The path of an absolute-form target, whose authority replaces Host (RFC 9112 section 3.2.2).
+
+    It does not replace the host that a believed proxy tells."""
     found = grammar.ABSOLUTE_FORM.fullmatch(target)
     if found is None:
         return target
-    environ["HTTP_HOST"] = found[1]
+    if "HTTP_HOST" not in environ.get(RECEIVED, ()):
+        environ["HTTP_HOST"] = found[1]
     return found[2] if found[2].startswith("/") else "/" + found[2]
 
 

@@ -48,5 +48,7 @@ def is_local(environ: Environ) -> bool:
 
 
 def _tells_of_a_proxy(key: str) -> bool:
-    """Forwarded, Via, X-Forwarded-*, X-Real-IP, True-Client-IP, CF-Connecting-IP and their like."""
+    """Forwarded, Via, X-Forwarded-*, X-Real-IP, True-Client-IP, CF-Connecting-IP and their like; the PROXY protocol."""
+    if key == "PROXY_PROTOCOL":
+        return True
     return key.startswith("HTTP_") and ("FORWARDED" in key or key.endswith("_IP") or key == "HTTP_VIA")

@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from unicorn_core.observe.access import Access
+from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.observe.logs import Logger, printable
 from unicorn_http.semantics.refusal import error_body
 from unicorn_http.wsgi.body import BodyError, streaming
 from unicorn_http.wsgi.environ import EnvironFactory, ScriptNameError
 from unicorn_http.wsgi.reply import ClientGoneError, Reply
 from unicorn_http.wsgi.request import Environ, WsgiRequest
+from unicorn_http.wsgi.takeover import TakenOverError
+
+RETRY_AFTER = "1"
+"""Seconds after which a client may come again that was turned away (RFC 9110 section 10.2.3)."""
 
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
@@ -38,6 +43,7 @@ class WsgiGateway:
         self._log = log
         self._access = access
         self._sendfile = sendfile
+        self._refusals = RateLimiter(log.warning)
 
     def calling(self, application: Application) -> "WsgiGateway":
         """The same for another application."""
@@ -50,6 +56,7 @@ class WsgiGateway:
         environ = request.environ
         try:
             self._environs.complete(request)
+            environ["wsgi.early_hints"] = reply.early_hints
             environ["wsgi.input"] = io.BytesIO(b"".join(request.pieces)) if request.complete else streaming(request)
             result = self._application(environ, reply.start_response)
             try:
@@ -60,6 +67,8 @@ class WsgiGateway:
                     close()
         except BaseException as error:
             self._failed(request, reply, error)
+        # Else reply, request and environ would hold each other until the garbage collector comes.
+        environ["wsgi.early_hints"] = None
         if reply.problem:
             self._log.error("%s: %s", _name(request), reply.problem)
         if reply.response and reply.response.dropped:
@@ -76,23 +85,33 @@ class WsgiGateway:
         if isinstance(error, ClientGoneError):
             self._log.debug("%s: the client is gone", _name(request))
             return
+        if isinstance(error, TakenOverError) or (isinstance(error, StopIteration) and not reply.begun):
+            self._log.debug("%s: the application ends the connection", _name(request))
+            reply.complete = True
+            request.outlet.hang_up()
+            return
         if isinstance(error, BodyError):
-            self._log.info("%s: reading the body: %s", _name(request), error)
+            client = request.environ.get("REMOTE_ADDR") or "a unix socket"
+            log = self._refusals if error.status else self._log.info
+            log("%s from %s: reading the body: %s", _name(request), client, error)
             status = error.status
         elif isinstance(error, ScriptNameError):
             self._log.error("%s: %s", _name(request), error)
         else:
             self._log.exception("Error handling request %s", _name(request))
         if not reply.begun and status:
-            with contextlib.suppress(ClientGoneError):
+            with contextlib.suppress(ClientGoneError, TakenOverError):
                 answer(reply, status)
 
 
 def answer(reply: Reply, status: int, text: str = "") -> None:
     """An answer by the server itself, in place of whatever the application had begun."""
     line, body = error_body(status, text)
+    fields = [("Content-Type", "text/plain; charset=utf-8")]
+    if status == 503:
+        fields.append(("Retry-After", RETRY_AFTER))
     reply.response = None
-    reply.start_response(line, [("Content-Type", "text/plain; charset=utf-8")])
+    reply.start_response(line, fields)
     reply.send_result([body], sendfile=False)
 
 
@@ -105,7 +124,7 @@ def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
     path, _, query = target.partition("?")
     environ = request.environ
     return Access(
-        client=request.outlet.client,
+        client=environ.get("REMOTE_ADDR", ""),
         user=environ.get("REMOTE_USER", ""),
         method=request.method,
         target=target,

@@ -9,7 +9,7 @@ from unicorn_http.semantics import grammar
 from unicorn_http.semantics.refusal import error_body
 from unicorn_http.wsgi.gateway import WsgiGateway
 from unicorn_http.wsgi.reply import Reply
-from unicorn_http.wsgi.request import Environ, WsgiRequest, environ_key
+from unicorn_http.wsgi.request import RECEIVED, Environ, WsgiRequest, environ_key
 
 Headers = list[tuple[str, str]]
 
@@ -25,7 +25,9 @@ class HookRequest:
         headers: (UPPER-CASE-NAME, value), in the order of their first coming; those of one name are joined. What
             pre_request changes here the application finds changed in environ.
         scheme: http or https, as the connection or a believed proxy says.
-        remote_addr, peer_addr: (host, port) of the client; "" on a unix socket.
+        remote_addr: (host, port) of the client, as the connection or a believed proxy says (port 0: not told); "" on
+            a unix socket.
+        peer_addr: the same of the connection, always.
     """
 
     fragment = ""
@@ -38,9 +40,8 @@ class HookRequest:
         self.path, _, self.query = target.partition("?")
         self.version = (1, 0) if request.protocol == "HTTP/1.0" else (1, 1)
         self.scheme = request.scheme
-        client = environ["REMOTE_ADDR"]
-        self.remote_addr: tuple[str, int] | str = (client, int(environ["REMOTE_PORT"])) if client else ""
-        self.peer_addr = self.remote_addr
+        self.remote_addr = _address(environ)
+        self.peer_addr = _address(environ | dict(environ.get(RECEIVED, {})))
         self.headers: Headers = [
             (key.removeprefix("HTTP_").replace("_", "-"), value)
             for key, value in environ.items()
@@ -114,6 +115,11 @@ def _take_over(before: Headers, after: Headers, request: WsgiRequest) -> None:
     for name, value in after:
         if environ_key(_lower(name)) in changed:
             request.store(_lower(name), value.encode("latin-1"))
+
+
+def _address(environ: Environ) -> tuple[str, int] | str:
+    client = environ["REMOTE_ADDR"]
+    return (client, int(environ.get("REMOTE_PORT") or 0)) if client else ""
 
 
 def _lower(name: str) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from unicorn_http.semantics.response import ResponseHead
+from unicorn_http.semantics.response import ResponseHead, early_hints
 from unicorn_http.wsgi.file_wrapper import FileWrapper
 from unicorn_http.wsgi.request import WsgiRequest
 
@@ -64,6 +64,18 @@ class Reply:
         self.response = ResponseHead(status, headers)
         self.status, self.fields = status, headers
         return self.write
+
+    def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+        """wsgi.early_hints: tell the client, before the response, what it might fetch meanwhile (RFC 8297).
+
+        Nothing is sent to HTTP/1.0 clients, who know no interim responses, nor once the response has begun.
+
+        Raises:
+            InvalidResponseError: a field that must not be sent.
+        """
+        hints = early_hints(headers)
+        if hints and not self.begun and self._request.protocol == "HTTP/1.1":
+            self._outlet.send(hints)
 
     def write(self, data: bytes) -> None:
         """PEP 3333, "The write() Callable"."""

@@ -1,22 +1,23 @@
 """A request in WSGI's form: its fields are entries of environ from the beginning."""
 
+from types import MappingProxyType
 from typing import Any, Protocol, Self
+from urllib.parse import unquote_to_bytes
 
 from unicorn_http.semantics.fields import FieldNames
+from unicorn_http.semantics.proxied import Proxied
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.wsgi.body import BodyError
 
 Environ = dict[str, Any]
 
+RECEIVED = "unicorn.received"
+"""The entry of environ with what a believed proxy's word has replaced, as the connection showed it (None: nothing)."""
+
 
 class Outlet(Protocol):
     """The connection of a request, as the gateway sees it."""
-
-    @property
-    def client(self) -> str:
-        """The client's address; empty on a unix socket."""
-        ...
 
     def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
         """Decide how the response is framed; gives the bytes of its head. `length`: of the body, where it is known."""
@@ -40,6 +41,10 @@ class Outlet(Protocol):
         Raises:
             BodyError: nothing came in time.
         """
+        ...
+
+    def hang_up(self) -> None:
+        """Close the connection in order, without a response or after what the application wrote to it by itself."""
         ...
 
     def cut(self) -> None:
@@ -92,6 +97,28 @@ class WsgiRequest(Request):
         if len(environ) != expected:
             raise ValueError("a field is repeated: to be joined one by one")
 
+    def take_proxied(self, said: Proxied) -> None:
+        environ = self.environ
+        changes: Environ = {}
+        if said.client:
+            changes["REMOTE_ADDR"] = said.client
+            # The port of the proxy's connection is not the client's, known or not.
+            changes["REMOTE_PORT"] = str(said.client_port) if said.client_port else None
+        if said.host:
+            changes["HTTP_HOST"] = said.host
+        if said.server:
+            changes["SERVER_NAME"] = said.server
+        if said.port:
+            changes["SERVER_PORT"] = str(said.port)
+        # Nobody may write to it: requests that repeat on a connection share it.
+        environ[RECEIVED] = MappingProxyType({key: environ.get(key) for key in changes})
+        for key, value in changes.items():
+            if value is None:
+                environ.pop(key, None)
+            else:
+                environ[key] = value
+        environ["SCRIPT_NAME"] = str(unquote_to_bytes(said.prefix), "latin-1")
+
     def store(self, name: bytes, value: bytes) -> None:
         self._join(environ_key(name), value.decode("latin-1"))
 
@@ -118,6 +145,16 @@ class WsgiRequest(Request):
         if key in environ:
             value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
         environ[key] = value
+
+
+class SecureRequest(WsgiRequest):
+    """One that came over TLS."""
+
+    __slots__ = ()
+
+    def __init__(self, names: FieldNames[str], connection: Environ, outlet: Outlet) -> None:
+        WsgiRequest.__init__(self, names, connection, outlet)
+        self.scheme = "https"
 
 
 def environ_key(name: bytes) -> str:
