@@ -233,11 +233,22 @@ def test_a_chunked_upload_of_5_mb_comes_whole(server, wire, piece):
 
 def test_a_body_may_be_read_after_the_first_block(server, wire):
     connection = wire(server)
-    connection.ask("/read-late", "Content-Length: 4", method="POST")
+    connection.ask("/read-late", "Transfer-Encoding: chunked", method="POST")
     connection.head()
     assert connection.chunk() == b"first,"
-    connection.send(b"body")
+    connection.send(b"4\r\nbody\r\n0\r\n\r\n")
     assert (connection.chunk(), connection.chunk()) == (b"body", b"")
+
+
+def test_a_small_body_comes_before_the_application_is_called(server, wire):
+    """Until then its client keeps nobody waiting."""
+    connection = wire(server)
+    connection.ask("/read-late", "Content-Length: 4", method="POST")
+    connection.send(b"bo")
+    assert wire(server).get("/hello").body == b"hello"
+    connection.send(b"dy")
+    connection.head()
+    assert [connection.chunk() for _ in range(3)] == [b"first,", b"body", b""]
 
 
 def test_a_client_that_leaves_within_its_body_costs_nothing(server, wire):

@@ -1,5 +1,7 @@
 """Slow and idle clients delay nobody, and every wait for them ends."""
 
+import time
+
 import pytest
 
 from unicorn_core.testing.server import wait_until
@@ -134,3 +136,13 @@ def test_hundreds_of_idle_connections_delay_no_other(serve, wire, apps):
     for connection in idle:
         connection.close()
     wait_until(lambda: other.get("/hello").body == b"hello", what="an answer")
+
+
+def test_a_client_that_stops_reading_does_not_take_a_part_for_the_whole(serve, wire, apps):
+    """Where the end of the connection ends the body, only a reset shows that there was more."""
+    server = start(serve, apps, "--response-write-timeout", "1")
+    connection = wire(server)
+    connection.ask("/big?20000000", version="1.0")
+    time.sleep(3.5)
+    with pytest.raises(ConnectionResetError):
+        connection.rest()

@@ -29,6 +29,7 @@ RETRY = 1.0
 HANDSHAKES = 0.1
 """Seconds for which a listener that lets nobody new in stays open: handshakes that have begun finish meanwhile."""
 
+_BROKEN = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -182,6 +183,10 @@ class Acceptor:
                 if error.errno in _EXHAUSTED:
                     self._log.error("Cannot accept connections: %s; trying again in a second", error.strerror)
                     self.pause(now + RETRY)
+                    return None
+                if error.errno in _BROKEN:
+                    self._log.error("A listener is broken and is given up: %s", error.strerror)
+                    self._close(fd)
                     return None
                 continue  # the client was gone before it was accepted
             return sock, address, source

@@ -5,22 +5,25 @@ import os
 import select
 import socket
 from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from functools import partial
 from time import monotonic
 
 from unicorn_http.codec import Codec, ConnectionFactory, Peer
 from unicorn_http.semantics.fields import FieldNames
-from unicorn_http.semantics.refusal import CodecError
+from unicorn_http.semantics.refusal import CodecError, Refusal, too_slow
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.workers import outbox as holding
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.poller import READ, WRITE, Poller
+from unicorn_http.workers.stream import SecureStream, Stream
 from unicorn_http.workers.times import Times, wait
 from unicorn_http.wsgi.body import BodyError
 from unicorn_http.wsgi.reply import ClientGoneError
-from unicorn_http.wsgi.request import Environ, WsgiRequest
+from unicorn_http.wsgi.request import Environ, SecureRequest, WsgiRequest
+from unicorn_http.wsgi.takeover import KEYS, HandedSocket, TakenOver
 
 RECEIVE = 65536
 """Bytes read at once. Together with the rule that nothing is read while requests wait, the bound of pipelining."""
@@ -44,10 +47,15 @@ class State(Enum):
     FLUSHING = auto()  # for the client to read what is unsent
     LINGERING = auto()  # for the client to close, after the last answer
     CLOSED = auto()
+    HANDSHAKING = auto()  # for what comes before HTTP: a PROXY header, a TLS handshake
 
 
 # Names of the module, because looking a member up in its class costs more than comparing it.
-READING, FLUSHING, LINGERING, CLOSED = State
+READING, FLUSHING, LINGERING, CLOSED, HANDSHAKING = State
+
+Opening = Iterator[int]
+"""What comes before HTTP, step by step: gives READ or WRITE for what it waits, and ends when HTTP may begin. It may
+leave the connection in another state than HANDSHAKING, too; OSError: the client is gone."""
 
 
 class Persistence:
@@ -70,27 +78,36 @@ class Connection:
         label: stands before its requests' lines in the scoreboard.
         queue: requests that came and are not yet run, in order.
         state: see `State`.
+        socket: what bytes go through; not for reading by others.
+        tls: the same if it is TLS; None: it is not.
+        opening: what is still to come before HTTP.
         since: when the present wait began (monotonic seconds); see `expired`.
         served: it has brought a request before.
         closing: no further request is served.
         patience: seconds for which it may be idle, beside its keep-alive; less once the worker stops.
-        watched: the poller knows the descriptor.
+        watched: what the poller watches it for (READ, WRITE); 0 if it does not know it.
+        apart: who serves it is perhaps no longer the one who polls: what it is watched for is settled afterwards.
+        outbox: where answers are held, of the thread that serves it.
     """
 
     __slots__ = (
         "_held",
         "_lingered",
-        "_outbox",
+        "_names",
         "_persistence",
         "_poller",
         "_times",
         "_unfinished",
         "_unsent",
+        "apart",
         "closing",
         "codec",
+        "environ",
         "fd",
         "label",
         "new_request",
+        "opening",
+        "outbox",
         "patience",
         "peer",
         "queue",
@@ -98,6 +115,7 @@ class Connection:
         "since",
         "socket",
         "state",
+        "tls",
         "watched",
     )
 
@@ -114,16 +132,16 @@ class Connection:
         persistence: Persistence,
         now: float,
     ) -> None:
-        self.socket = sock
+        self.socket: Stream = sock
+        self.tls: SecureStream | None = None
+        self.opening: Opening = iter(())
         self.fd = sock.fileno()
-        self.peer = peer
-        self.label = peer.client.encode("ascii") + b"\0"
-        self.new_request = partial(WsgiRequest, names, environ, self)
+        self._names = names
+        self.introduce(peer, make_codec, environ)
         self._times = times
         self._poller = poller
-        self._outbox = outbox
+        self.outbox = outbox
         self._persistence = persistence
-        self.codec: Codec = make_codec(self, peer)
         self.queue: deque[WsgiRequest] = deque()
         self._unfinished: WsgiRequest | None = None  # its body has not come completely
         self._held: list[bytes] = []
@@ -134,7 +152,55 @@ class Connection:
         self.served = False
         self.patience = float("inf")
         self.closing = False
-        self.watched = False
+        self.watched = 0
+        self.apart = False
+
+    # Before HTTP
+
+    def shake_hands(self, now: float) -> None:
+        """Go on with what comes before HTTP, as far as it goes without waiting; then take in.
+
+        If that leaves it CLOSED, it must be settled before anything else is accepted: see `ConnectionTable`.
+        """
+        try:
+            wanted = next(self.opening, 0)
+        except OSError:
+            self.state = CLOSED
+            return
+        if self.state is not HANDSHAKING:
+            return
+        self._watch(wanted or READ)
+        if not wanted:
+            self.state = READING
+            self.since = now
+            self.take_in(now)
+
+    def introduce(self, peer: Peer, make_codec: ConnectionFactory, environ: Environ) -> None:
+        """This is who the client is; `environ`: what all requests have in common."""
+        self.peer = peer
+        self.label = peer.client.encode("ascii") + b"\0"
+        self.environ = environ
+        for key in KEYS:
+            environ[key] = HandedSocket(self)
+        self.new_request: Callable[[], WsgiRequest] = partial(WsgiRequest, self._names, environ, self)
+        self.codec: Codec = make_codec(self, peer)
+
+    def secure(self, stream: SecureStream) -> None:
+        """From now on bytes go through this; the socket belongs to it. The poller must not know the descriptor."""
+        self.socket = self.tls = stream
+
+    def secured(self, variables: Mapping[str, str]) -> None:
+        """The requests come over TLS; `variables` are for environ."""
+        self.environ.update(variables)
+        for key in KEYS:
+            del self.environ[key]  # bytes past the encryption would be of no use
+        self.new_request = partial(SecureRequest, self._names, self.environ, self)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """What the client sends is no HTTP that it would get an answer to otherwise; it gets this one."""
+        self.state = READING
+        self.codec.feed_eof()  # reads nothing from now on
+        self.on_abort(refusal)
 
     # Taking in
 
@@ -143,6 +209,8 @@ class Connection:
         try:
             data = self.socket.recv(RECEIVE)
         except BlockingIOError:
+            if self.tls is not None and self.tls.wants_write:
+                self._keep_unsent(memoryview(b""))
             return
         except OSError:
             self.state = CLOSED
@@ -164,11 +232,12 @@ class Connection:
         Raises:
             BodyError: nothing came in time.
         """
-        self._outbox.release()
+        self.outbox.release()
         if expects_continue:
             self.send(CONTINUE)
-        if not wait(self.fd, select.POLLIN, self._times.body):
-            raise BodyError("the client sent nothing more of the request's body in time", 408)
+        blocked_by_write = self.tls is not None and self.tls.wants_write
+        if not wait(self.fd, select.POLLOUT if blocked_by_write else select.POLLIN, self._times.body):
+            raise BodyError.of(too_slow("body"))
         try:
             data = self.socket.recv(RECEIVE)
         except BlockingIOError:
@@ -213,10 +282,6 @@ class Connection:
 
     # Writing
 
-    @property
-    def client(self) -> str:
-        return self.peer.client
-
     def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
         """See unicorn_http.wsgi.request.Outlet."""
         if not request.complete:
@@ -230,7 +295,7 @@ class Connection:
 
     def send(self, *parts: bytes) -> None:
         """See unicorn_http.wsgi.request.Outlet."""
-        self._outbox.release()
+        self.outbox.release()
         if self._unsent:
             unsent, self._unsent = self._unsent, memoryview(b"")
             self._send_waiting(unsent)
@@ -246,17 +311,17 @@ class Connection:
     def finish(self, head: bytes, body: bytes) -> None:
         """See unicorn_http.wsgi.request.Outlet."""
         size = len(body)
-        if self._outbox.open and not self.closing and size <= holding.LARGEST:
+        if self.outbox.open and not self.closing and size <= holding.LARGEST:
             held = self._held
             if not held:
-                self._outbox.held.append(self)
+                self.outbox.held.append(self)
             if size <= JOIN:
                 held.append(head + body)
             else:
                 held += (head, body)
             return
         if self._held:
-            self._outbox.release()
+            self.outbox.release()
         self._write([head + body] if size <= JOIN else [head, body])
 
     def release(self) -> None:
@@ -267,6 +332,8 @@ class Connection:
 
     def send_file(self, descriptor: int, offset: int, count: int) -> int:
         """See unicorn_http.wsgi.request.Outlet."""
+        if self.tls is not None:
+            return self._send_by_reading(descriptor, offset, count)
         end = offset + count
         at = offset
         while at < end:
@@ -338,10 +405,35 @@ class Connection:
         if not size or self._lingered > LINGER_BYTES:
             self.state = CLOSED
 
+    def take_over(self) -> socket.socket:
+        """See unicorn_http.wsgi.takeover.Owner."""
+        self.outbox.release()
+        if self._unsent:
+            unsent, self._unsent = self._unsent, memoryview(b"")
+            self._send_waiting(unsent)
+        self.unwatch()
+        self.closing = True
+        self.queue.clear()
+        self.codec = TakenOver()
+        assert isinstance(self.socket, socket.socket)
+        self.socket.setblocking(True)
+        return self.socket
+
+    def hang_up(self) -> None:
+        """See unicorn_http.wsgi.request.Outlet."""
+        self.closing = True
+        self.queue.clear()
+        if self.state is READING:
+            self.state = CLOSED
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)  # wakes whoever still reads in another thread
+
     def cut(self) -> None:
         """Close at once, by a reset: the client sees that the response is not complete, however it was framed."""
         if self.state is not CLOSED:
             self.state = CLOSED
+            if self.tls is not None:
+                self.tls.abort()
             with contextlib.suppress(OSError):
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         self.closing = True
@@ -350,7 +442,7 @@ class Connection:
     @property
     def idle(self) -> bool:
         """It waits for a request of which nothing has come."""
-        return self.state is READING and not self.queue and not self.codec.pending
+        return self.state is HANDSHAKING or (self.state is READING and not self.queue and not self.codec.pending)
 
     @property
     def begun(self) -> bool:
@@ -359,11 +451,13 @@ class Connection:
 
     def awaits_first(self, patience: float, now: float) -> bool:
         """It is new, and its first request may be expected: within `patience` seconds it has not been answered."""
-        return self.state is READING and not self.served and now - self.since < patience
+        return self.state in (READING, HANDSHAKING) and not self.served and now - self.since < patience
 
     def expired(self, now: float) -> bool:
-        """The present wait has lasted too long."""
+        """The present wait has lasted too long. What comes before HTTP counts as a whole, as a head does."""
         times = self._times
+        if self.apart:
+            return False
         if self.state is FLUSHING:
             limit = times.write
         elif self.state is LINGERING:
@@ -371,7 +465,7 @@ class Connection:
         elif self.queue:
             return False  # its requests wait to be run, not for the client
         elif self.codec.pending:
-            limit = times.head
+            limit = times.body if self.codec.pending_body else times.head
         else:
             limit = min(times.keepalive if self.served else times.head, self.patience)
         return now - self.since > limit
@@ -406,16 +500,32 @@ class Connection:
             self._watch(WRITE)
 
     def _watch(self, events: int) -> None:
+        if self.apart or self.watched == events:
+            return
         if self.watched:
             self._poller.change(self.fd, events)
         else:
             self._poller.add(self.fd, events)
-            self.watched = True
+        self.watched = events
 
     def watch(self) -> None:
-        """Let the poller tell when something comes."""
-        if not self.watched:
-            self._watch(READ)
+        """Let the poller tell when something comes, or when the client can be written to."""
+        if not self.watched or self.state is FLUSHING:
+            self._watch(WRITE if self.state is FLUSHING else READ)
+
+    def unwatch(self) -> None:
+        """Let the poller forget it."""
+        if self.watched:
+            self._poller.remove(self.fd)
+            self.watched = 0
+
+    def _send_by_reading(self, descriptor: int, offset: int, count: int) -> int:
+        """Send a part of a file that has to pass through this process; how much was there."""
+        at, end = offset, offset + count
+        while at < end and (data := os.pread(descriptor, min(end - at, RECEIVE), at)):
+            self.send(data)
+            at += len(data)
+        return at - offset
 
     def _send_waiting(self, data: memoryview) -> None:
         while data:

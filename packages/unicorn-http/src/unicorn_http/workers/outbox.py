@@ -5,6 +5,7 @@ runs the applications, and then sends. That must not delay anybody noticeably: s
 """
 
 import resource
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -47,6 +48,7 @@ class Outbox:
     Attributes:
         open: answers may be held now.
         held: who has put an answer by, and will be asked to release it.
+        calls: requests that were run.
     """
 
     def __init__(self, waits: Callable[[], int] | None = None) -> None:
@@ -55,7 +57,8 @@ class Outbox:
         self._waits_before = 0
         self._since_long = RARE  # calls since the last long one
         self._long = 0  # long calls that followed each other
-        self.held: list[Holder] = []
+        self.held: deque[Holder] = deque()
+        self.calls = 0
         self._since = 0.0
         self._closed_until = 0.0
         self._closed_calls = 0
@@ -68,6 +71,7 @@ class Outbox:
 
     def called(self, before: float, now: float) -> None:
         """A request was run from `before` to `now` (seconds, monotonic)."""
+        self.calls += 1
         self._since_long += 1
         if now - before > SLOW_CALL and self._was_slow():
             self._closed_until = now + PENALTY_SECONDS
@@ -96,8 +100,12 @@ class Outbox:
         self.release()
 
     def release(self) -> None:
-        """Send everything that is held."""
-        held, self.held = self.held, []
+        """Send everything that is held. Two threads may do so at a time: each holder is taken by one of them."""
+        held = self.held
         self._since = 0.0
-        for holder in held:
+        while held:
+            try:
+                holder = held.popleft()
+            except IndexError:
+                return
             holder.release()

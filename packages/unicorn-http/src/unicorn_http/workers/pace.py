@@ -17,15 +17,20 @@ UNKNOWN = 0.001
 class Pace:
     """A moving average of how long the application takes for a request, judged with hysteresis.
 
+    Args:
+        average: what is assumed before anything is known (seconds).
+        slow: from which average on it counts as slow.
+
     Attributes:
         fast: the application is known to be fast: one request hardly delays another.
         slow: it keeps a worker busy for long.
     """
 
-    __slots__ = ("_average", "_high", "_low", "fast", "slow")
+    __slots__ = ("_average", "_high", "_low", "_slow", "fast", "slow")
 
-    def __init__(self) -> None:
-        self._average = UNKNOWN
+    def __init__(self, average: float = UNKNOWN, slow: float = SLOW) -> None:
+        self._average = average
+        self._slow = slow
         self._judge()
 
     def called(self, calls: int, seconds: float) -> bool:
@@ -44,7 +49,7 @@ class Pace:
     def _judge(self) -> None:
         average = self._average
         self.fast = average <= FAST
-        self.slow = average >= SLOW
+        self.slow = average >= self._slow
         # Between these two the judgement stands.
         self._low = -1.0 if self.fast else SLOW_NO_MORE if self.slow else FAST
-        self._high = FAST_NO_MORE if self.fast else float("inf") if self.slow else SLOW
+        self._high = FAST_NO_MORE if self.fast else float("inf") if self.slow else self._slow

@@ -21,8 +21,6 @@ class Probe:
         status: of the response; 500 if the application failed within it.
     """
 
-    client = CLIENT
-
     def __init__(self, path: str, listener: Listener | None, environs: EnvironFactory) -> None:
         """`listener`: the one that the request seems to have come to; None, or a unix socket, goes as localhost."""
         host, port = _authority(listener)
@@ -56,6 +54,10 @@ class Probe:
 
     def read_more(self, expects_continue: bool) -> None:
         """See unicorn_http.wsgi.request.Outlet; there is no body, so nobody asks."""
+
+    def hang_up(self) -> None:
+        """See unicorn_http.wsgi.request.Outlet."""
+        self.status = 500
 
     def cut(self) -> None:
         """The response has not become complete."""

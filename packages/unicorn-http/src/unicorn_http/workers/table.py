@@ -1,12 +1,13 @@
 """The connections of a blocking worker: accepting, watching, ending them in time."""
 
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from unicorn_core.worker.scoreboard import TAKEN, Row
 from unicorn_http.codec import ConnectionFactory, Peer
 from unicorn_http.workers.acceptor import Acceptor, Arrival
-from unicorn_http.workers.connection import CLOSED, Connection, Persistence
+from unicorn_http.workers.connection import CLOSED, FLUSHING, Connection, Persistence
+from unicorn_http.workers.opening import Opener
 from unicorn_http.workers.outbox import Outbox
 from unicorn_http.workers.pace import Pace
 from unicorn_http.workers.poller import Poller
@@ -25,6 +26,7 @@ class ConnectionTable:
 
     Args:
         limit: how many there may be; beyond that the listeners wait (setting worker_connections).
+        opener: for what comes before HTTP; None if nothing does.
 
     Attributes:
         free: nothing keeps the worker from accepting, and it expects no request of a new connection.
@@ -41,6 +43,7 @@ class ConnectionTable:
         limit: int,
         row: Row,
         pace: Pace,
+        opener: Opener | None = None,
     ) -> None:
         self.by_fd: dict[int, Connection] = {}
         self.acceptor = acceptor
@@ -53,6 +56,7 @@ class ConnectionTable:
         self._limit = limit
         self._row = row
         self._pace = pace
+        self._opener = opener
         self._persistence = Persistence()
         self._awaited: list[Connection] = []  # new ones that have not brought a request
         self._ending = False
@@ -84,7 +88,9 @@ class ConnectionTable:
                 if not self._pace.fast:
                     self._row.load(TAKEN)
                     self.free = False
-                accepted.append(self._new(arrival, now))
+                connection = self._new(arrival, now)
+                if connection is not None:
+                    accepted.append(connection)
                 if self._full:
                     # Now, and not when the system has chosen this worker for a connection that it would not take.
                     acceptor.pause(now)
@@ -118,8 +124,7 @@ class ConnectionTable:
     def settle(self, connection: Connection) -> None:
         """After a connection was worked on: watch it, or forget it."""
         if connection.state is CLOSED:
-            if connection.watched:
-                self._poller.remove(connection.fd)
+            connection.unwatch()
             del self.by_fd[connection.fd]
             connection.socket.close()
         else:
@@ -131,10 +136,12 @@ class ConnectionTable:
             return []
         self._next_sweep = now + SWEEP
         slow: list[Connection] = []
-        for connection in [c for c in self.by_fd.values() if c.expired(now)]:
+        for connection in [c for c in list(self.by_fd.values()) if c.expired(now)]:
             if connection.begun:
                 slow.append(connection)
             else:
+                if connection.state is FLUSHING:
+                    connection.cut()  # the client must not take what it has read for all of it
                 connection.state = CLOSED
                 self.settle(connection)
         self.adapt()
@@ -170,13 +177,13 @@ class ConnectionTable:
                 connection.patience = self._patience
         arrivals = self.acceptor.leave(ends, now)
         self.acceptor.watch()
-        return [self._new(arrival, now) for arrival in arrivals]
+        return self._new_ones(arrivals, now)
 
     def give_back(self, slot: int, ends: bool, now: float) -> list[Connection]:
         """Accept no more from what was borrowed of this slot; as `drain`."""
         arrivals = self.acceptor.leave(ends, now, slot)
         self.free = False
-        return [self._new(arrival, now) for arrival in arrivals]
+        return self._new_ones(arrivals, now)
 
     # Details
 
@@ -196,7 +203,11 @@ class ConnectionTable:
         if self._awaited:
             self._awaited = [connection for connection in self._awaited if connection.awaits_first(EXPECTED, now)]
 
-    def _new(self, arrival: Arrival, now: float) -> Connection:
+    def _new_ones(self, arrivals: Iterable[Arrival], now: float) -> list[Connection]:
+        return [connection for arrival in arrivals if (connection := self._new(arrival, now)) is not None]
+
+    def _new(self, arrival: Arrival, now: float) -> Connection | None:
+        """None: its client may not connect, or is gone already."""
         sock, address, source = arrival
         sock.setblocking(False)
         if sock.family == socket.AF_UNIX:
@@ -204,6 +215,10 @@ class ConnectionTable:
         else:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = Peer(address[0], address[1], source.host or sock.getsockname()[0], source.port)
+        opener = self._opener
+        if opener is not None and not opener.admits(peer.client):
+            sock.close()
+            return None
         environ = self._environs.for_connection(peer)
         connection = Connection(
             sock,
@@ -219,7 +234,14 @@ class ConnectionTable:
         )
         connection.patience = self._patience
         self.by_fd[connection.fd] = connection
-        connection.take_in(now)
+        if opener is None:
+            connection.take_in(now)
+        else:
+            opener.open(connection, now)
+            if connection.state is CLOSED:
+                # At once: TLS that fails closes the descriptor, and the next connection may have the same number.
+                self.settle(connection)
+                return None
         if not self._pace.fast and not connection.queue and len(self._awaited) < MOST_EXPECTED:
             self._awaited.append(connection)
             self.free = False

@@ -1,0 +1,286 @@
+"""What the worker classes with blocking WSGI applications have in common: everything but who runs the requests.
+
+Between requests every connection waits in the poller, so that slow or idle clients block nobody; only the body that an
+application is reading, and a streamed answer, are waited for.
+"""
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from time import monotonic
+
+from unicorn_core import plugins
+from unicorn_core.errors import ApplicationError, SettingError
+from unicorn_core.listen.listener import Listener
+from unicorn_core.observe.access import compile_format
+from unicorn_core.observe.limiter import RateLimiter
+from unicorn_core.settings.registry import Settings
+from unicorn_core.worker.base import Context, Worker
+from unicorn_core.worker.scoreboard import TAKEN
+from unicorn_http.codec import Peer
+from unicorn_http.semantics.forwarded import TrustedPeers
+from unicorn_http.semantics.policies import watched_names
+from unicorn_http.semantics.refusal import Refusal, too_many_requests, too_slow
+from unicorn_http.workers import opening
+from unicorn_http.workers.acceptor import Acceptor
+from unicorn_http.workers.connection import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, READING, Connection
+from unicorn_http.workers.outbox import Outbox, thread_waits
+from unicorn_http.workers.pace import Pace
+from unicorn_http.workers.poller import WRITE, new_poller
+from unicorn_http.workers.probe import Probe
+from unicorn_http.workers.server_fields import ServerFields
+from unicorn_http.workers.table import ConnectionTable
+from unicorn_http.workers.times import Times
+from unicorn_http.wsgi.environ import EnvironFactory
+from unicorn_http.wsgi.failed import FailedApplication
+from unicorn_http.wsgi.gateway import Application, WsgiGateway, answer
+from unicorn_http.wsgi.hooks import with_hooks
+from unicorn_http.wsgi.reply import ClientGoneError, Reply
+from unicorn_http.wsgi.request import WsgiRequest
+
+LONGEST_WAIT = 0.5
+"""Seconds in the poller at most: the worker must show a sign of life."""
+PER_TURN = 32
+"""Requests of one connection that are run in one turn, so that a pipelining client does not keep others waiting."""
+
+
+class BlockingWorker(Worker):
+    """See the module. A subclass takes in, accepts and serves, in an order and in threads of its own.
+
+    Attributes:
+        multithread: several requests may run at the same time.
+    """
+
+    multithread = False
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        settings = self.settings
+        self._poller = new_poller()
+        self._outbox = Outbox(thread_waits)
+        self._environs = EnvironFactory(
+            self.log.writes_to(),
+            watched_names(settings),
+            multithread=self.multithread,
+            multiprocess=settings.workers.maximum > 1,
+        )
+        self._server = ServerFields(settings.server_header)
+        make_codec = plugins.load(plugins.PROTOCOLS, settings.protocol)(settings, self._server, self._reported)
+        self._pace = self.first_pace()
+        shared = not all(listener.reuse_port for listener in context.listeners)
+        self._table = ConnectionTable(
+            Acceptor(context.listeners, self._poller, self.row, self._pace, shared, self.log),
+            self._poller,
+            self._outbox,
+            make_codec,
+            self._environs,
+            Times.of(settings),
+            settings.worker_connections,
+            self.row,
+            self._pace,
+            opening.Opener.of(settings, make_codec, self._environs, self.log),
+        )
+        self._refusals = RateLimiter(self.log.warning)
+        self._concurrency = settings.limit_concurrency
+        self._ready: deque[Connection] = deque()
+        self._drained = False
+        self._ends = False
+        # From now on the others know that they are not alone.
+        self.row.load(TAKEN)
+
+    @classmethod
+    def scheme(cls, settings: Settings) -> str:
+        return "https" if opening.secure(settings) else "http"
+
+    def first_pace(self) -> Pace:
+        """What is assumed before the application has been called."""
+        return Pace()
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        if settings.wsgi_app is None:
+            raise SettingError("setting wsgi_app: no application is named")
+        TrustedPeers.parse(settings.forwarded_allow_ips, "forwarded_allow_ips")
+        compile_format(settings.access_log_format)
+        make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
+        make_protocol(settings, ServerFields(None), lambda peer, refusal: None)
+        opening.check(settings)
+
+    def boot(self) -> None:
+        """Import the application."""
+        self._call(self.context.load_application())
+
+    def stand_in(self, error: ApplicationError) -> bool:
+        self._call(FailedApplication(error))
+        return True
+
+    def _call(self, wsgi: Application) -> None:
+        """Serve requests with this application."""
+        self.wsgi = wsgi
+        access = compile_format(self.settings.access_log_format) if self.log.access_on else None
+        gateway = WsgiGateway(wsgi, self._environs, self.log, access, self.settings.sendfile)
+        self._gateway = with_hooks(gateway, self)
+
+    def probe(self, path: str) -> int:
+        listeners = self.context.listeners
+        probe = Probe(path, listeners[0] if listeners else None, self._environs)
+        self._gateway.serve(probe.request)
+        return probe.status
+
+    # What the arbiter asks for
+
+    def drain(self, ends: bool = False) -> None:
+        # Perhaps in a signal handler: the turn does the rest.
+        self._ends = self._ends or ends
+        super().drain(ends)
+
+    def lame_duck(self) -> None:
+        self._table.lame_duck()
+
+    def borrow(self, slot: int, listeners: Sequence[Listener]) -> None:
+        self._table.acceptor.borrow(slot, listeners)
+
+    def give_back(self, slot: int, ends: bool) -> None:
+        for connection in self._table.give_back(slot, ends, monotonic()):
+            self._taken(connection)
+
+    # Taking in
+
+    def _take_in(self, events: list[tuple[int, int]], now: float) -> Collection[int]:
+        """Read from everything that is ready; complete requests wait in `_ready` for the next phase.
+
+        Gives the listeners that have connections.
+        """
+        connections = self._table.by_fd
+        listeners: Collection[int] = ()
+        for fd, event in events:
+            connection = connections.get(fd)
+            if connection is None:
+                if fd in self._table.acceptor:
+                    listeners = {*listeners, fd}
+                elif fd in self.attention:
+                    self.attend()
+                continue
+            if connection.apart:
+                connection.unwatch()  # who serves it lets it be watched again
+                continue
+            if connection.state is READING:
+                if connection.queue:
+                    continue  # it waits in `_ready`; what comes meanwhile stays in the kernel, which bounds pipelining
+                connection.take_in(now)
+            elif connection.state is LINGERING:
+                connection.linger()
+            elif connection.state is HANDSHAKING:
+                connection.shake_hands(now)
+            elif event & WRITE:
+                connection.flush()
+            else:
+                connection.state = CLOSED  # an error while it is not read from
+            self._taken(connection)
+        return listeners if self._table.free else {*listeners, *self._table.due(now)}
+
+    def _accept(self, listeners: Collection[int], now: float) -> Collection[int]:
+        """Accept from these, as far as it is this worker's turn; gives none."""
+        for connection in self._table.accept(listeners, bool(self._ready), now):
+            self._taken(connection)
+        return ()
+
+    def _taken(self, connection: Connection) -> None:
+        queue = connection.queue
+        if queue and connection.state is READING:
+            if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
+                self._run_at_once(connection)
+            else:
+                self._ready.append(connection)
+        else:
+            if connection.closing and connection.state is READING:
+                connection.end(monotonic())
+            self._table.settle(connection)
+
+    def _run_at_once(self, connection: Connection) -> None:
+        """A request with a large body has come, in the middle of taking in: the others' bodies would push it out."""
+        self._ready.append(connection)
+
+    def _sweep(self, now: float) -> None:
+        """Before requests are run: while they are, others may come that nobody has read yet."""
+        for connection in self._table.sweep(now):
+            request = connection.new_request()
+            request.error = too_slow("body" if connection.codec.pending_body else "head")
+            self._refuse_or_drop(connection, request)
+            self._table.settle(connection)
+
+    def _drain_if_asked(self, now: float) -> None:
+        if self.draining and not self._drained:
+            self._drained = True
+            graceful = self.settings.graceful_timeout
+            patience = max(0.0, graceful - LONGEST_WAIT) if graceful else float("inf")
+            for connection in self._table.drain(now, patience, self._ends):
+                self._taken(connection)
+
+    # Running
+
+    def _shed(self, running: int = 0) -> None:
+        """Refuse what waits beyond `limit_concurrency`; so many requests are running."""
+        allowed = self._concurrency - running
+        for connection in self._ready:
+            for request in connection.queue:
+                if request.error is None:
+                    allowed -= 1
+                    if allowed < 0:
+                        request.error = too_many_requests()
+
+    def _serve(self, connection: Connection, outbox: Outbox, now: float) -> float:
+        """Run what a connection has brought, from `now` on; gives the time at which that was done."""
+        queue = connection.queue
+        budget = PER_TURN
+        while queue and budget and connection.state is READING:
+            budget -= 1
+            request = queue.popleft()
+            if request.error is not None:
+                self._refuse_or_drop(connection, request)
+                now = monotonic()
+                continue
+            self.row.begin(now, connection.label + request.line)
+            self._gateway.serve(request)
+            before, now = now, monotonic()
+            outbox.called(before, now)
+            connection.since = now
+            connection.served = True
+            if connection.closing:
+                connection.end(now)
+        return now
+
+    def _refuse_or_drop(self, connection: Connection, request: WsgiRequest) -> None:
+        """A request that cannot be read to its end never reaches the application."""
+        error = request.error
+        if not isinstance(error, Refusal):
+            connection.cut()  # the client is gone
+            return
+        self._refusals(
+            "Refused request from %s: %s %s (%s, %s)",
+            connection.peer.client or "a unix socket",
+            error.status,
+            error,
+            error.reason,
+            error.rule,
+        )
+        self._refuse(connection, request, error.status, str(error))
+
+    def _reported(self, peer: Peer, refusal: Refusal) -> None:
+        """A request breaks a rule that is only watched (setting strictness)."""
+        self._refusals(
+            "Request from %s would be refused: %s %s (%s, %s)",
+            peer.client or "a unix socket",
+            refusal.status,
+            refusal,
+            refusal.reason,
+            refusal.rule,
+        )
+
+    def _refuse(self, connection: Connection, request: WsgiRequest, status: int, text: str) -> None:
+        """Answer in place of the application, and close."""
+        connection.closing = True
+        try:
+            answer(Reply(request), status, text)
+        except ClientGoneError:
+            connection.cut()
+        connection.end(monotonic(), linger=True)

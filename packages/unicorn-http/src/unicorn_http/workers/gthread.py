@@ -1,0 +1,319 @@
+"""The worker class `gthread`: several threads, of which one at a time polls (see `crew`).
+
+While the application is fast the leader works in turns, as the worker class `sync` does: it takes in what is ready,
+runs it, and sends the answers together. When the application is slow the leader hands leadership on before each
+connection that it serves, so that as many requests run at the same time as there are threads. One thread more than that
+exists: somebody always leads, reads what comes, and shows that the worker lives.
+
+A connection is served by one thread at a time, which marks it as `apart`. If more comes on it the leader takes
+it out of the poller, and who serves it puts it back. Who is apart, the pace, and the end of connections are changed
+under one lock, the gate, which the leader of a fast application passes twice a turn; nothing rests on the interpreter's
+lock. Each thread has an outbox and counts of its own.
+"""
+
+import sys
+import threading
+from time import monotonic
+
+from msgspec import Struct
+
+from unicorn_core.application import user_stack
+from unicorn_core.errors import ExitCode
+from unicorn_core.observe.logs import printable
+from unicorn_core.worker import child
+from unicorn_core.worker.base import Context
+from unicorn_core.worker.messages import Recycle
+from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, REQUESTS, TAKEN
+from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
+from unicorn_http.workers.connection import READING, Connection
+from unicorn_http.workers.crew import Crew
+from unicorn_http.workers.outbox import Outbox, thread_waits
+from unicorn_http.workers.pace import Pace
+from unicorn_http.workers.poller import READ
+from unicorn_http.wsgi.request import WsgiRequest
+
+RESTLESS = 0.05
+"""Seconds without an event after which the crew rests."""
+SLOW = 0.001
+"""Seconds that a request took whose path is known as slow from then on."""
+MOST_KNOWN = 1000
+LOOK = 1.0
+"""Seconds between two looks at who is stuck."""
+
+
+class Call(Struct, eq=False):
+    """A thread that is in the application.
+
+    Attributes:
+        request: the first that it serves of this connection.
+        stuck: it has been reported.
+    """
+
+    connection: Connection
+    request: WsgiRequest
+    since: float
+    thread: int
+    stuck: bool = False
+
+
+class ThreadWorker(BlockingWorker):
+    """See the module."""
+
+    multithread = True
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._crew = Crew()
+        self._gate = threading.Lock()
+        self._apart: dict[Connection, Call] = {}
+        self._outboxes: list[Outbox] = []
+        self._known_slow: set[str] = set()
+        self._leaders_outbox = Outbox()
+        self._in_call: Call | None = None
+        self._next_look = 0.0
+
+    def first_pace(self) -> Pace:
+        # If this is wrong the deputy helps; slowness would be hard to disprove while threads wait for each other. And
+        # a slow request keeps one thread, not the worker, so that kept connections need not be balanced anew.
+        return Pace(average=0.0, slow=float("inf"))
+
+    def run(self) -> None:
+        for fd in self.attention:
+            self._poller.add(fd, READ)
+        self._table.acceptor.watch()
+        self.row.idle(0)
+        others = [
+            threading.Thread(target=self._live, name=f"worker thread {number}", daemon=True)
+            for number in range(self.settings.threads)
+        ]
+        for thread in others:
+            thread.start()
+        self._work()
+        for thread in others:
+            thread.join()
+
+    def _live(self) -> None:
+        """A thread that fails would take leadership along: then the worker must end."""
+        try:
+            self._work()
+        except BaseException:
+            self.log.exception("Worker (pid:%s) failed outside of a request", self.pid)
+            child.leave(ExitCode.FAILED)
+
+    def _work(self) -> None:
+        """The life of one thread."""
+        outbox = Outbox(thread_waits)
+        with self._gate:
+            self._outboxes.append(outbox)
+        crew = self._crew
+        while True:
+            replaces = crew.follow()
+            if crew.over:
+                crew.hand_on()
+                return
+            if replaces:
+                self._take_over()
+            self._leaders_outbox = outbox
+            self._lead(outbox)
+
+    def _take_over(self) -> None:
+        """From a leader that is stuck: it holds nothing more, what it held goes out, and it counts as apart."""
+        self._leaders_outbox.open = False
+        self._leaders_outbox.release()
+        with self._gate:
+            if self._in_call and self._in_call.connection.apart:
+                self._apart.setdefault(self._in_call.connection, self._in_call)
+
+    def _lead(self, outbox: Outbox) -> None:
+        """Until leadership is handed on or lost."""
+        table, crew = self._table, self._crew
+        while not table.finished:
+            if not self._may_serve:
+                self._poll()
+            if self._pace.fast:
+                if self._may_serve and not self._turn(outbox):
+                    return
+            elif self._leave_and_serve(outbox):
+                return
+        crew.over = True
+        crew.hand_on()
+
+    @property
+    def _may_serve(self) -> bool:
+        return bool(self._ready) and len(self._apart) < self.settings.threads
+
+    def _poll(self) -> None:
+        """Wait for something, and take it in."""
+        table = self._table
+        longest = LONGEST_WAIT if table.free else table.patience(LONGEST_WAIT, monotonic())
+        events = self._poller.wait(min(RESTLESS, longest))
+        if not events and longest > RESTLESS:
+            self._crew.rest()
+            events = self._poller.wait(longest - RESTLESS)
+            self._crew.wake()
+        now = monotonic()
+        self.beat(now)
+        self.row.cells[CONNECTIONS] = len(table.by_fd)
+        self._server.refresh()
+        with self._gate:
+            listeners = self._take_in(events, now)
+            self._sweep(now)
+            if listeners:
+                self._accept(listeners, now)
+            self._drain_if_asked(now)
+            if now >= self._next_look:
+                self._next_look = now + LOOK
+                self._look_for_stuck(now)
+            self._show()
+
+    # Serving
+
+    def _turn(self, outbox: Outbox) -> bool:
+        """Serve all that is ready, as the leader; False if leadership was lost or handed on."""
+        ready, crew = self._ready, self._crew
+        began = now = monotonic()
+        outbox.begin_turn(len(ready), now)
+        before, thread = outbox.calls, threading.get_ident()
+        if self._concurrency:
+            self._shed(len(self._apart))
+        self.row.busy()
+        for _ in range(len(ready)):
+            try:
+                connection = ready.popleft()
+            except IndexError:
+                break  # a thread that came back has taken the rest
+            request = connection.queue[0]
+            if self._known_slow and _path(request.target) in self._known_slow:
+                ready.appendleft(connection)
+                self._end_turn(outbox, before, now - began)
+                return not self._leave_and_serve(outbox)
+            pipelined = len(connection.queue) > 1
+            if pipelined:
+                # Of a connection that is served nothing must be held: a new leader might send it at the same time.
+                outbox.end_turn()
+            connection.outbox = outbox
+            connection.apart = True
+            self._in_call = call = Call(connection, request, now, thread)
+            crew.lay_down(now)
+            now = self._serve(connection, outbox, now)
+            if not crew.take_up():
+                # Another thread leads since the application has kept this one for too long.
+                outbox.end_turn()
+                with self._gate:
+                    self._apart.setdefault(connection, call)
+                self._finish(connection, outbox, 1, now - call.since)
+                return False
+            connection.apart = False
+            if connection.queue or connection.watched != READ or connection.state is not READING:
+                self._settle(connection)
+            if pipelined:
+                outbox.begin_turn(len(ready), now)
+        self._end_turn(outbox, before, now - began)
+        return True
+
+    def _end_turn(self, outbox: Outbox, calls_before: int, took: float) -> None:
+        outbox.end_turn()
+        with self._gate:
+            if self._pace.called(outbox.calls - calls_before, took):
+                self._table.adapt()
+            self._show()
+
+    def _leave_and_serve(self, outbox: Outbox) -> bool:
+        """Hand leadership on and serve apart what is ready; False, and nothing is done, if no thread may do so."""
+        connection = self._next()
+        if connection is None:
+            return False
+        self._crew.hand_on()
+        self._serve_apart(connection, outbox)
+        return True
+
+    def _next(self) -> Connection | None:
+        """A connection to be served apart; None if there is none, or no thread may serve one more."""
+        with self._gate:
+            if not self._may_serve:
+                return None
+            connection = self._ready.popleft()
+            connection.apart = True
+            self._apart[connection] = Call(connection, connection.queue[0], monotonic(), threading.get_ident())
+            self._show()
+        return connection
+
+    def _serve_apart(self, connection: Connection, outbox: Outbox) -> None:
+        """Serve connections, one after the other, while another thread leads."""
+        outbox.open = False
+        following: Connection | None = connection
+        while following is not None:
+            connection = following
+            connection.outbox = outbox
+            now, before = monotonic(), outbox.calls
+            took = self._serve(connection, outbox, now) - now
+            self._finish(connection, outbox, outbox.calls - before, took)
+            following = None if self._pace.fast else self._next()
+
+    def _finish(self, connection: Connection, outbox: Outbox, calls: int, took: float) -> None:
+        """A connection has been served apart."""
+        while connection.queue and connection.state is READING:
+            self._serve(connection, outbox, monotonic())
+        with self._gate:
+            self._learn(self._apart.pop(connection).request.target, took / calls if calls else 0.0)
+            connection.apart = False
+            self._settle(connection)
+            if self._pace.called(calls, took):
+                self._table.adapt()
+            self._show()
+            leader_must_look = self._table.finished or (self._pace.fast and bool(self._ready))
+        if leader_must_look:
+            self._wakeup.send(b"\0")
+
+    def _learn(self, target: str, took: float) -> None:
+        """What was slow will be slow again: it is better served apart at once than after the deputy's patience."""
+        path = _path(target)
+        if took > SLOW and len(self._known_slow) < MOST_KNOWN:
+            self._known_slow.add(path)
+        elif took < SLOW / 2:
+            self._known_slow.discard(path)
+
+    def _settle(self, connection: Connection) -> None:
+        if connection.queue and connection.state is READING:
+            self._ready.append(connection)
+        elif not (connection.watched == READ and connection.state is READING):
+            self._table.settle(connection)
+
+    # Telling
+
+    def _show(self) -> None:
+        """What the scoreboard tells of this worker."""
+        running = len(self._apart)
+        requests = sum(outbox.calls for outbox in self._outboxes)
+        cells = self.row.cells
+        cells[REQUESTS] = requests
+        cells[IN_FLIGHT] = running
+        free = self._table.free or not self._table.load(monotonic())
+        self.row.load(running if free and running < self.settings.threads and not self._ready else TAKEN)
+        if self.recycle_at:
+            self.served(requests)
+
+    def _look_for_stuck(self, now: float) -> None:
+        """Report threads that are in one request for longer than `timeout`; with too many the worker is replaced."""
+        limit = self.settings.timeout
+        late = [call for call in self._apart.values() if limit and now - call.since > limit]
+        frames = sys._current_frames() if any(not call.stuck for call in late) else {}
+        for call in late:
+            if not call.stuck:
+                call.stuck = True
+                self.log.error(
+                    "Worker (pid:%s) has a thread that is busy with: %s from %s, for %.1f s, at:\n%s",
+                    self.pid,
+                    printable(call.request.line.decode("latin-1")),
+                    call.connection.peer.client or "a unix socket",
+                    now - call.since,
+                    user_stack(frames.get(call.thread)).rstrip(),
+                )
+        share = self.settings.stuck_threads
+        if late and share and len(late) * 100 >= share * self.settings.threads and not self._recycling:
+            self._recycling = True
+            self.context.channel.send(Recycle(f"{len(late)} of its {self.settings.threads} threads are stuck"))
+
+
+def _path(target: str) -> str:
+    return target.partition("?")[0]
