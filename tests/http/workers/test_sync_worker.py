@@ -198,7 +198,7 @@ def test_draining_ends_what_was_borrowed_too(start, ends):
 
 
 def test_what_is_borrowed_while_draining_is_left_alone(start):
-    server = start()
+    server = start(keepalive=20)
     kept = connect(server.listener)
     ask(kept)
     server.tell(Drain())
