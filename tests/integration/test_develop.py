@@ -58,7 +58,9 @@ def test_changed_code_is_served(serve, wire, tmp_path, helper, engine, workers):
     assert not set(before) & set(server.worker_pids())
     helper.write_text("NAME = 'another helper'\n")
     answers(wire, server, "number two another helper", workers)
-    assert server.output.count("Reloaded: generation") == 2
+    # The workers' lines and the arbiter's may come in any order.
+    server.wait_for("Reloaded: generation", count=2)
+    assert server.output.count("Reloading: generation") == 2
     assert "[ERROR]" not in server.output
 
 

@@ -309,7 +309,8 @@ def test_bursts_of_all_signals_that_change_the_pool_fail_no_request(site):
 
 def test_a_pool_that_grows_and_shrinks_by_itself_fails_no_request(site):
     """Busy clients make it grow; it shrinks again under a few clients with pauses, who lose nothing either."""
-    server = site.start("--workers", "1..3")
+    # Busy must not depend on how many clients the machine can run beside the server.
+    server = site.start("--workers", "1..3", preamble="import time", first="time.sleep(0.004)")
     assert len(server.worker_pids()) == 1
     with Load(server, 0, 8, 0) as calm:
         with Load(server, 8, 0, 16) as busy:

@@ -137,7 +137,12 @@ class BlockingWorker(Worker):
         self._table.lame_duck()
 
     def borrow(self, slot: int, listeners: Sequence[Listener]) -> None:
-        self._table.acceptor.borrow(slot, listeners)
+        if self.draining:
+            # The arbiter did not know yet that this worker leaves; it will lend them to another.
+            for listener in listeners:
+                listener.close()
+        else:
+            self._table.acceptor.borrow(slot, listeners)
 
     def give_back(self, slot: int, ends: bool) -> None:
         for connection in self._table.give_back(slot, ends, monotonic()):
