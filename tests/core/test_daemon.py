@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 PRELUDE = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from unicorn_core.arbiter.daemon import detach_stdio, go_to_background
+# Where the tests run in the background of a script, it is ignored from the start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.umask(0o027)
 print("before")
 background = go_to_background()

@@ -113,6 +113,10 @@ def _wait(reader: int) -> NoReturn:
     data = bytearray()
 
     def interrupted(number: int, frame: FrameType | None) -> None:
+        # What the daemon has written may not have been read yet.
+        os.set_blocking(reader, False)
+        with contextlib.suppress(BlockingIOError):
+            data.extend(os.read(reader, LONGEST_TEXT))
         pid = data.partition(b"\n")[0].decode() or "unknown"
         _leave(INTERRUPTED, f"no longer waiting: the server (pid {pid}) goes on starting in the background")
 
