@@ -107,3 +107,24 @@ def test_a_hang_that_the_worker_explained_itself_is_not_explained_again() -> Non
 
 def test_real_time_signals_have_no_name_but_a_number() -> None:
     assert exit_in_words(int(signal.SIGRTMIN + 5)).startswith("was sent signal ")
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_the_two_dumps_of_a_hang_one_is_shown_in_whatever_order_they_came(ours_first: bool, threads: int) -> None:
+    others = [
+        f'Thread 0x0{n} (most recent call first):\n  File "/srv/app/jobs.py", line {n} in wait\n'
+        for n in range(1, threads)
+    ]
+    dump = "\n".join(
+        [*others, 'Current thread 0x09 (most recent call first):\n  File "/srv/app/app.py", line 6 in app\n']
+    )
+    fatal = f"Fatal Python error: Aborted\n\n{dump}"
+    lines = ended(
+        status_of("import os; os._exit(1)"), aborted=True, stacks=dump + fatal if ours_first else fatal + dump
+    )
+    if threads == 1:
+        assert lines == []
+    else:
+        assert len(lines) == 1
+        assert (lines[0].count("app.py"), lines[0].count("jobs.py")) == (1, 1)

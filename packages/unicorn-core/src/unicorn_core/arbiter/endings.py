@@ -6,6 +6,8 @@ import signal
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.observe.logs import Logger, printable
 
+_HEADER = "(most recent call first):"
+_CURRENT = "Current thread"
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 _HINTS = {
     signal.SIGKILL: "Perhaps out of memory?",
@@ -47,21 +49,33 @@ def busy_with(handle: Handle) -> str:
 
 def _explain_hang(handle: Handle, by_signal: int, log: Logger) -> None:
     """A worker that got as far as its handler of SIGABRT has told by itself where its main thread stood."""
-    # Behind that stands the same again, for SIGABRT.
-    stacks = _users_part(handle.last_stacks().partition("Fatal Python error")[0]).rstrip()
+    stacks = _users_part(_one_dump(handle.last_stacks())).rstrip()
     if by_signal:
         log.error(
             "Worker (pid:%s) did not come back to Python within a second after SIGABRT: it is stuck in C code, or in "
             "the kernel; the stacks of its threads are all there is",
             handle.pid,
         )
-    if stacks and (by_signal or stacks.count("(most recent call first)") > 1):
+    if stacks and (by_signal or stacks.count(_HEADER) > 1):
         log.error("Worker (pid:%s), all threads:\n%s", handle.pid, stacks)
 
 
 def _hint(number: int) -> str:
     hint = _HINTS.get(signal.Signals(number)) if number in set(signal.Signals) else None
     return f" {hint}" if hint else ""
+
+
+def _one_dump(stacks: str) -> str:
+    """The stacks are written twice, on our own signal and for SIGABRT, which may come in any order."""
+    ours, _, aborted = stacks.partition("Fatal Python error: Aborted")
+    if _HEADER in ours:
+        return ours
+    lines = aborted.strip().splitlines()
+    begins = [number for number, line in enumerate(lines) if line.startswith(_CURRENT)]
+    if len(begins) < 2:
+        return aborted
+    headers = [number for number, line in enumerate(lines) if line.endswith(_HEADER)]
+    return "\n".join(lines[: headers[len(headers) // 2]])
 
 
 def _users_part(stacks: str) -> str:

@@ -20,7 +20,7 @@ from unicorn_http.workers.poller import READ, Poller
 
 GREEDY = 64
 """Connections accepted in a row by a worker that is alone; one of several leaves the others their share."""
-STEP_BACK = 0.01
+STEP_BACK = 0.05
 """Seconds that a worker leaves a new connection to another; that may be stopped, though it looks idle."""
 LOOK_AGAIN = 0.002
 """Seconds until it looks whether the other has taken it."""
