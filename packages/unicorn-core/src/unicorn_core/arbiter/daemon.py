@@ -10,6 +10,7 @@ terminal again. If it dies without a report, the pipe's end-of-file tells.
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from types import FrameType
@@ -111,23 +112,29 @@ def detach_stdio() -> None:
 def _wait(reader: int) -> NoReturn:
     """The command's end: wait for the report, pass it on, leave."""
     data = bytearray()
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        # What the daemon has written may not have been read yet.
-        os.set_blocking(reader, False)
-        with contextlib.suppress(BlockingIOError):
-            data.extend(os.read(reader, LONGEST_TEXT))
-        pid = data.partition(b"\n")[0].decode() or "unknown"
-        _leave(INTERRUPTED, f"no longer waiting: the server (pid {pid}) goes on starting in the background")
-
+    interrupted, wakeup = os.pipe()
     try:
-        signal.signal(signal.SIGINT, interrupted)
+        # A handler may run between reading and keeping what was read; so it does nothing, and its pipe tells.
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, _received)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        while piece := os.read(reader, LONGEST_TEXT):
-            data += piece
-        _leave(*_understand(bytes(data)))
+        while True:
+            ready, _, _ = select.select([reader, interrupted], [], [])
+            if reader in ready:
+                piece = os.read(reader, LONGEST_TEXT)
+                if not piece:
+                    _leave(*_understand(bytes(data)))
+                data += piece
+            elif interrupted in ready:
+                pid = data.partition(b"\n")[0].decode() or "unknown"
+                _leave(INTERRUPTED, f"no longer waiting: the server (pid {pid}) goes on starting in the background")
     finally:
         os._exit(ExitCode.FAILED)
+
+
+def _received(number: int, frame: FrameType | None) -> None:
+    """The wakeup pipe has it already."""
 
 
 def _leave(code: int, text: str) -> NoReturn:
