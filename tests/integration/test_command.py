@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -731,6 +732,12 @@ def app(environ, start_response):
     server.wait_for("Worker exiting", timeout=5)
 
 
+def listens(path: Path) -> bool:
+    """Somebody does at this unix socket: its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 @pytest.mark.parametrize(
     ("level", "shown", "hidden"),
     [
@@ -744,7 +751,7 @@ def app(environ, start_response):
 def test_loglevel(serve, tmp_path, wire, level, shown, hidden):
     (tmp_path / "unicorn.conf.py").write_text("wokers = 3\n")
     server = serve(HELLO, "--log-level", level, unix=tmp_path / "s", ready=False)
-    wait_until((tmp_path / "s").exists, what="the socket")
+    wait_until(lambda: listens(tmp_path / "s"), what="the socket")
     assert wire(server).get("/").body == b"hello"
     assert server.stop() == 0
     assert shown is None or f"[{shown}]" in server.output
