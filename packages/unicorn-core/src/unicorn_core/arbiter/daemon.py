@@ -4,8 +4,8 @@
         ^                                                   |
         '------------------- pipe: its pid, a report -------'
 
-The command waits for the report and leaves with its exit code. The daemon, which leads no session, can never get a
-terminal again. If it dies without a report, the pipe's end-of-file tells.
+The command waits for the report, or after a bad one for the daemon's end, and leaves with its exit code. The daemon,
+which leads no session, can never get a terminal again. If it dies without a report, the pipe's end-of-file tells.
 """
 
 import contextlib
@@ -32,13 +32,15 @@ class Background:
 
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
+        self._reported = False
 
     def started(self) -> None:
         """The server is up: the command leaves with 0."""
         self._report(ExitCode.STOPPED, "")
+        self.forget()
 
     def failed(self, code: int, text: str) -> None:
-        """It cannot start: the command prints `text` on standard error and leaves with `code`."""
+        """It cannot start: once it has ended the command prints `text` on standard error and leaves with `code`."""
         self._report(code, text)
 
     def forget(self) -> None:
@@ -48,12 +50,12 @@ class Background:
             self._fd = None
 
     def _report(self, code: int, text: str) -> None:
-        if self._fd is None:
+        if self._fd is None or self._reported:
             return
+        self._reported = True
         # The command may have been interrupted: then nobody reads.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._fd, f"{code}\n{text}".encode(errors="replace")[:LONGEST_TEXT])
-        self.forget()
 
 
 def go_to_background() -> Background:
@@ -127,8 +129,11 @@ def _wait(reader: int) -> NoReturn:
                     _leave(*_understand(bytes(data)))
                 data += piece
             elif interrupted in ready:
-                pid = data.partition(b"\n")[0].decode() or "unknown"
-                _leave(INTERRUPTED, f"no longer waiting: the server (pid {pid}) goes on starting in the background")
+                pid, _, report = data.partition(b"\n")
+                if report:
+                    _leave(*_understand(bytes(data)))
+                name = pid.decode() or "unknown"
+                _leave(INTERRUPTED, f"no longer waiting: the server (pid {name}) goes on starting in the background")
     finally:
         os._exit(ExitCode.FAILED)
 
