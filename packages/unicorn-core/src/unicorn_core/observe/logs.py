@@ -5,13 +5,13 @@ lets log rotation move them away.
 """
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
 from unicorn_core.errors import UnicornError
+from unicorn_core.observe.handler import LogHandler
 from unicorn_core.settings.registry import Settings
 
 ERROR_FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
@@ -56,14 +56,17 @@ class Logger:
     def __init__(self, settings: Settings) -> None:
         self.error_log = _logger("unicorn.error")
         self.access_log = _logger("unicorn.access")
-        self._owner = owner = (settings.user, settings.group)
+        owner = (settings.user, settings.group)
         level = getattr(logging, settings.loglevel.upper())
         formatter = logging.Formatter(ERROR_FORMAT, DATE_FORMAT)
-        _install(self.error_log, level, _handler(settings.errorlog, sys.stderr, owner, "errorlog"), formatter)
+        errors = _handler(settings.errorlog, sys.stderr, owner, _last_resort(formatter), "errorlog")
+        self._handlers = [errors]
+        _install(self.error_log, level, errors, formatter)
         self.access_on = settings.accesslog is not None
         if self.access_on:
-            handler = _handler(settings.accesslog, sys.stdout, owner, "accesslog")
-            _install(self.access_log, logging.INFO, handler, logging.Formatter("%(message)s"))
+            accesses = _handler(settings.accesslog, sys.stdout, owner, self.error_log.error, "accesslog")
+            self._handlers.append(accesses)
+            _install(self.access_log, logging.INFO, accesses, logging.Formatter("%(message)s"))
         self.debug: Callable[..., None] = self.error_log.debug
         self.info: Callable[..., None] = self.error_log.info
         self.warning: Callable[..., None] = self.error_log.warning
@@ -78,71 +81,63 @@ class Logger:
     def reopen_files(self) -> None:
         """Open the log files anew, after a rotation; what cannot be opened goes on to where it went."""
         failed: list[str] = []
-        for logger in (self.error_log, self.access_log):
-            for handler in logger.handlers:
-                if isinstance(handler, logging.FileHandler):
-                    handler.acquire()
-                    try:
-                        fresh = handler._open()
-                        _give_to(handler.baseFilename, self._owner)
-                        if handler.stream:
-                            handler.stream.close()
-                        handler.stream = fresh
-                    except OSError as error:
-                        failed.append(f"cannot reopen the log file {handler.baseFilename!r}: {error.strerror}")
-                    finally:
-                        handler.release()
+        for handler in self._handlers:
+            try:
+                handler.reopen()
+            except OSError as error:
+                failed.append(f"cannot reopen the log file {handler.path!r}: {error.strerror}")
         for why in failed:
             self.error("%s", why)
 
     def writes_to(self) -> TextIO:
         """The stream of the error log, for `wsgi.errors`."""
-        for handler in self.error_log.handlers:
-            if isinstance(handler, logging.StreamHandler):
-                return cast(TextIO, _Following(handler))
-        return sys.stderr
+        return cast(TextIO, _Following(self._handlers[0]))
 
 
 class _Following:
     """A text stream that goes wherever the handler writes at the time, also after its file was reopened."""
 
-    def __init__(self, handler: logging.StreamHandler[TextIO]) -> None:
+    def __init__(self, handler: LogHandler) -> None:
         self._handler = handler
+        self.flush = handler.flush
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._handler.stream, name)
 
     def write(self, text: str) -> int:
-        return self._handler.stream.write(text)
+        self._handler.put(text)
+        return len(text)
 
     def writelines(self, lines: list[str]) -> None:
-        self._handler.stream.writelines(lines)
-
-    def flush(self) -> None:
-        self._handler.stream.flush()
+        self._handler.put("".join(lines))
 
 
-def _handler(target: str, standard: TextIO, owner: tuple[int, int], setting: str) -> logging.Handler:
+def _handler(
+    target: str, standard: TextIO, owner: tuple[int, int], report: Callable[..., None], setting: str
+) -> LogHandler:
     if target == "-":
-        return logging.StreamHandler(standard)
+        # What goes to stderr has nowhere else to go.
+        return LogHandler(standard, report=None if standard is sys.stderr else report)
     try:
-        handler = logging.FileHandler(target, encoding="utf-8")
-        _give_to(target, owner)
+        return LogHandler(standard, target, owner, report)
     except OSError as error:
         raise UnicornError(f"cannot open the log file {target!r} (setting {setting}): {error.strerror}") from error
-    return handler
 
 
-def _give_to(path: str, owner: tuple[int, int]) -> None:
-    """The workers must be able to reopen a log file under their own user."""
-    if owner != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
-        os.chown(path, *owner)
+def _last_resort(formatter: logging.Formatter) -> Callable[..., None]:
+    """Takes what the error log itself cannot take."""
+    handler = LogHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logger = logging.Logger("unicorn.stderr")
+    logger.addHandler(handler)
+    return logger.error
 
 
-def _install(logger: logging.Logger, level: int, handler: logging.Handler, formatter: logging.Formatter) -> None:
+def _install(logger: logging.Logger, level: int, handler: LogHandler, formatter: logging.Formatter) -> None:
     for old in list(logger.handlers):
         logger.removeHandler(old)
-        old.close()
+        if isinstance(old, LogHandler):
+            old.end()
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     logger.setLevel(level)
