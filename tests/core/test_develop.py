@@ -497,7 +497,7 @@ GOOD = "def app(environ, start_response): pass\n"
 def test_a_worker_tells_the_arbiter_of_changes_until_it_drains(project: Path) -> None:
     path = write(project / "develop_n.py", GOOD)
     worker = Worker("develop_n:app")
-    reloading.boot(worker)  # type: ignore[arg-type]
+    reloading.prepare(worker.settings)(worker)  # type: ignore[arg-type]
     write(project / "develop_n.py", GOOD + "# longer\n", at=time.time())
     told: list[object] = []
     wait_until(lambda: told.extend(worker.arbiter.receive()) or told, what="that the change is told")
@@ -513,7 +513,7 @@ def test_a_worker_tells_the_arbiter_of_changes_until_it_drains(project: Path) ->
 def test_a_worker_whose_application_fails_shows_it_and_waits_for_its_files(project: Path, slot: int) -> None:
     path = write(project / "develop_o.py", "raise RuntimeError('broken')\n")
     worker = Worker("develop_o:app", slot=slot)
-    reloading.boot(worker)  # type: ignore[arg-type]
+    reloading.prepare(worker.settings)(worker)  # type: ignore[arg-type]
     assert worker.error
     if slot == 0:
         said = "\n".join(worker.lines)
@@ -531,4 +531,4 @@ def test_a_worker_class_without_a_stand_in_fails_as_ever(project: Path) -> None:
     write(project / "develop_p.py", "raise RuntimeError('broken')\n")
     worker = Worker("develop_p:app", stands_in=False)
     with pytest.raises(ApplicationError):
-        reloading.boot(worker)  # type: ignore[arg-type]
+        reloading.prepare(worker.settings)(worker)  # type: ignore[arg-type]

@@ -84,6 +84,14 @@ def serving(size: int = 1, limits: Limits = LIMITS) -> Driver:
     return driver
 
 
+def test_a_worker_that_its_owner_knows_to_be_stuck_is_ended() -> None:
+    driver = serving()
+    assert driver.do(driver.pool.abort(1, 7.0, driver.clock())) == [Abort(1, 7.0)]
+    assert driver.do(driver.pool.abort(1, 8.0, driver.clock())) == []
+    assert driver.advance(1.1) == [Kill(1)]
+    assert driver.exited(1) == [Spawn(2, 0, 1)]
+
+
 def test_start_spawns_one_worker_a_slot() -> None:
     driver = Driver(3)
     assert driver.log == [Spawn(1, 0, 1), Spawn(2, 1, 1), Spawn(3, 2, 1)]

@@ -2,7 +2,7 @@
 
 import os
 
-from unicorn_core.worker.scoreboard import IN_FLIGHT, LINE, REQUESTS, ROWS, TAKEN, Row, Scoreboard, Segment
+from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, LINE, REQUESTS, ROWS, TAKEN, Row, Scoreboard, Segment
 
 
 def test_a_child_writes_and_the_parent_reads() -> None:
@@ -80,6 +80,29 @@ def test_a_worker_sees_who_has_less_before_it() -> None:
     assert not first.another_has_less()
     second.idle(1, 5)
     assert first.another_has_less()
+
+
+def test_a_worker_sees_whether_another_keeps_clearly_fewer_connections() -> None:
+    board = Scoreboard()
+    first, second = board.take(), board.take()
+    first.load(0)
+    first.cells[CONNECTIONS] = 100
+    assert not first.another_keeps_fewer()
+    second.load(0)
+    assert first.another_keeps_fewer()
+    second.cells[CONNECTIONS] = 90
+    assert not first.another_keeps_fewer()
+    second.cells[CONNECTIONS] = 85
+    assert first.another_keeps_fewer()
+    assert not second.another_keeps_fewer()
+    second.busy()
+    assert not first.another_keeps_fewer()
+    second.idle(1, TAKEN)
+    assert not first.another_keeps_fewer()
+    first.cells[CONNECTIONS] = 1
+    second.idle(1)
+    second.cells[CONNECTIONS] = 0
+    assert not first.another_keeps_fewer()
 
 
 def test_a_worker_knows_whether_it_is_alone() -> None:

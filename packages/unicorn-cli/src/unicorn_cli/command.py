@@ -144,13 +144,18 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
 
 
 def check(settings: Settings) -> int:
-    """Check what can be checked without serving: worker class, settings, and that the application imports."""
+    """Check what can be checked without serving: worker class, settings, and that application and task apps import."""
     Generation.of(settings)
     parse_all(settings.bind, settings.origin("bind"))
     if settings.wsgi_app is not None:
         os.chdir(settings.chdir)
         set_up_for_import(settings)
         application.load(settings.wsgi_app)
+        if settings.dispatch_apps:
+            from unicorn_core.dispatch.app import import_class, traits  # few have task apps
+
+            for reference in settings.dispatch_apps:
+                traits(import_class(reference))
     return ExitCode.STOPPED
 
 

@@ -25,7 +25,7 @@ class Config:
     """What `load_config` fills.
 
     Attributes:
-        settings: the declarations of all settings there are, by name.
+        settings: the declarations of all settings there are, by name and alias.
         values: what was set.
     """
 
@@ -41,7 +41,7 @@ class Config:
         """
         if name not in self.settings:
             raise SettingError(f"unknown setting {name!r} (set by the program)")
-        self.values[name] = value
+        self.values[self.settings[name].name] = value
 
 
 class BaseApplication:
@@ -53,7 +53,7 @@ class BaseApplication:
 
     def __init__(self) -> None:
         self._registry = Registry.discover()
-        self.cfg = Config(self._registry.settings)
+        self.cfg = Config(self._registry.by_any_name())
 
     def set(self, name: str, value: object) -> None:
         """Set one setting; for `load_config`."""
@@ -76,7 +76,7 @@ class BaseApplication:
         sys.exit(code)
 
     def _settings(self) -> Settings:
-        self.cfg = Config(self._registry.settings)
+        self.cfg = Config(self._registry.by_any_name())
         # The name in titles and logs, where an application has one.
         self.cfg.set("wsgi_app", f"{type(self).__module__}:{type(self).__qualname__}")
         self.load_config()

@@ -6,7 +6,7 @@ The settings are those of `unicorn_core.settings.core.hooks`; docs/hooks.md is t
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from unicorn_core.listen.address import InheritedAddress, TcpAddress, UnixAddress
@@ -17,23 +17,29 @@ from unicorn_core.settings.registry import Settings
 
 
 class Hooks:
-    """Calls the hooks of some settings."""
+    """Calls the hooks of some settings.
 
-    def __init__(self, settings: Settings, log: Logger) -> None:
+    Args:
+        names: the hook for each event that has one; None: the hooks are named after the events.
+    """
+
+    def __init__(self, settings: Settings, log: Logger, names: Mapping[str, str] | None = None) -> None:
         self._settings = settings
         self._log = log
+        self._names = names
 
     def has(self, *names: str) -> bool:
         """One of them is set."""
         return any(getattr(self._settings, name) is not None for name in names)
 
-    def call(self, name: str, *arguments: object) -> bool:
-        """Call a hook if it is set; False if it raised, which was logged.
+    def call(self, event: str, *arguments: object) -> bool:
+        """Call the hook of an event if it is set; False if it raised, which was logged.
 
         Whatever it raises stays in here, SystemExit and KeyboardInterrupt too: a hook must not end the process that
         called it.
         """
-        hook = getattr(self._settings, name)
+        name = event if self._names is None else self._names.get(event)
+        hook = getattr(self._settings, name) if name else None
         if hook is None:
             return True
         # A signal may have come in while another hook's exception was being logged, which has nothing to do with this.

@@ -22,12 +22,14 @@ WORKERS = "unicorn.workers"
 PROTOCOLS = "unicorn.protocols"
 HTTP_PARSERS = "unicorn.http_parsers"
 SETTINGS = "unicorn.settings"
+DISPATCH_BACKENDS = "unicorn.dispatch_backends"
 
 _WHAT = {
     WORKERS: "worker class",
     PROTOCOLS: "protocol",
     HTTP_PARSERS: "HTTP parser",
     SETTINGS: "settings package",
+    DISPATCH_BACKENDS: "dispatch backend",
 }
 
 # The names that unicorn's own distributions register, so that asking for one that is missing says what to install.
@@ -41,6 +43,7 @@ _SHIPPED = {
     (PROTOCOLS, "uwsgi"): "unicorn-uwsgi",
     (HTTP_PARSERS, "httptools"): "unicorn-http",
     (HTTP_PARSERS, "h11"): "unicorn-http",
+    (HTTP_PARSERS, "h1c"): "unicorn-http[h1c]",
 }
 
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from unicorn_core.arbiter import daemon
 from unicorn_core.arbiter.births import Births
-from unicorn_core.arbiter.driver import Driver
+from unicorn_core.arbiter.dispatching import Dispatching
+from unicorn_core.arbiter.driver import Driver, Owner
 from unicorn_core.arbiter.forking import Forking
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle
@@ -27,18 +28,19 @@ from unicorn_core.arbiter.subreaper import become_subreaper
 from unicorn_core.arbiter.succession import Heritage, start_folder
 from unicorn_core.arbiter.systemd import take_sockets
 from unicorn_core.arbiter.upgrading import Heir, Upgrading
+from unicorn_core.arbiter.watch import SelectorWatch
 from unicorn_core.errors import ExitCode, UnicornError
 from unicorn_core.hooks import Hooks, ServerView
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.observe.title import set_title
 from unicorn_core.settings.cpus import usable_cpus
-from unicorn_core.settings.declaration import TakesEffect
 from unicorn_core.settings.registry import Settings
 from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
 from unicorn_core.worker import reaper
 from unicorn_core.worker.environment import SERVER_SOFTWARE
+from unicorn_core.worker.messages import Became, Changed, Message
 from unicorn_core.worker.scoreboard import Scoreboard
 
 if TYPE_CHECKING:
@@ -46,9 +48,11 @@ if TYPE_CHECKING:
 
 GLANCE = 1.0
 """Seconds between two looks at the heartbeats at the latest."""
+# Bound before a settings file may patch the module for its application, as gunicorn's do for gevent.
+_Selector = selectors.DefaultSelector
 
 
-class Arbiter:
+class Arbiter(Owner):
     """Binds, forks and looks after the workers.
 
     Args:
@@ -72,6 +76,7 @@ class Arbiter:
         self._finished = False
         self._glance_at = 0.0
         self._changes: Changes | None = None
+        self._told_class: set[int] = set()  # generations whose workers have chosen their class
 
     def run(self) -> int:
         """Serve until asked to stop; the process's exit code.
@@ -96,6 +101,7 @@ class Arbiter:
             self._presence.leave()
             raise error from failure
         try:
+            self._dispatching.start(settings)
             self._driver.perform(self._pool.start(time.monotonic()))
             while not self._finished:
                 self._wait()
@@ -129,7 +135,8 @@ class Arbiter:
         self.log.info("Listening at: %s (%s)", where, self.pid)
         self.log.info("Using worker: %s", first.name)
         self._server.listening(first.listeners)
-        self._selector = selectors.DefaultSelector()
+        self._selector = _Selector()
+        self._watch = SelectorWatch(self._selector)
         self._inbox = SignalInbox()
         self._selector.register(self._inbox, selectors.EVENT_READ)
         self._upgrading = Upgrading(self._folder, self._sockets, self._selector, self._inbox, self.log)
@@ -142,16 +149,17 @@ class Arbiter:
         self._collects_all = adopts or self.pid == 1
         forking = Forking(self.log, self._server, Scoreboard(), self._leave_to_child, self._inbox.blocked)
         self._molds = Molds(forking, adopts, self._watch_mold)
+        beside = Forking(self.log, self._server, Scoreboard(), self._leave_to_child, self._inbox.blocked, {})
+        self._dispatching = Dispatching(
+            beside, self._watch, self._load_settings, self._halt, self._finish, self._code_changed
+        )
         self._driver = Driver(
             self._pool,
             Births(forking, self._molds),
-            self._selector,
+            self._watch,
             self.log,
             self._generations,
-            lambda slot, generation: self._sockets.of_slot(slot, generation.listeners, generation.settings),
-            self._end_unwanted_sockets,
-            self._decided,
-            self._code_changed,
+            self,
         )
         self._loans = Loans(self._driver, self._sockets)
         self._size = Size(self._driver, self._sockets, self.settings.workers)
@@ -159,12 +167,31 @@ class Arbiter:
     def _stop(self, graceful: bool) -> None:
         self._presence.stopping(self._upgrading.heir)
         self._driver.perform(self._pool.stop(time.monotonic(), graceful))
+        if not graceful:
+            self._dispatching.stop(graceful=False)
+
+    def _halt(self, failure: messages.BootFailure) -> None:
+        """What was to run cannot boot."""
+        self._exit_code = ExitCode(failure.exit_code)
+        self.log.error("Worker failed to boot; the server stops (exit code %s)", failure.exit_code)
+        self._presence.failed(failure.exit_code, UnicornError(failure.message, failure.details).report())
+        if not self._pool.stopping:
+            self._stop(graceful=False)
+
+    def _finish(self) -> None:
+        """The dispatcher has ended, or all web workers have: those may have needed it until now."""
+        if self._pool.stopping and not self._pool.occupants:
+            if self._dispatching.running:
+                self._dispatching.stop(graceful=True)
+            else:
+                self._finished = True
 
     def _close(self) -> None:
         """The last of the arbiter. Workers that are left (after an error in here) see their channel close and leave."""
         self._sockets.close()
         self._molds.end()
         self._driver.forget()
+        self._dispatching.close()
         self._inbox.close()
         self._selector.close()
         self.log.info("Shutting down: Master")
@@ -179,6 +206,7 @@ class Arbiter:
         self._selector.close()
         self._inbox.forget()
         self._driver.forget()
+        self._dispatching.forget(its_own)
         self._presence.forget()
         self._upgrading.forget()
 
@@ -186,23 +214,22 @@ class Arbiter:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        dues = [part.deadline() for part in (self._pool, self._loans, self._size, self._presence)]
+        dues = [part.deadline() for part in (self._pool, self._dispatching, self._loans, self._size, self._presence)]
         patience = min([GLANCE, *(max(0.0, due - now) for due in dues if due is not None)])
         for key, _ in self._selector.select(patience):
             match key.data:
-                case Handle():
-                    self._driver.listen(key.data)
-                case Mold():
-                    self._driver.listen_to_mold(key.data)
                 case Heir():
                     if self._upgrading.hear():
                         self._stop(graceful=True)
-                case _:
+                case None:
                     for number in self._inbox.take():
                         self._on_signal(number)
+                case heard:
+                    heard()
 
     def _tick(self, now: float) -> None:
         self._driver.tick(now)
+        self._dispatching.tick(now)
         self._loans.tick(now)
         self._size.tick(now)
         self._presence.tick(now)
@@ -212,7 +239,7 @@ class Arbiter:
             self._reap()
 
     def _watch_mold(self, mold: Mold) -> None:
-        self._selector.register(mold.channel, selectors.EVENT_READ, mold)
+        self._watch.watch(mold.channel, lambda: self._driver.listen_to_mold(mold))
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number is signal.SIGCHLD:
@@ -234,6 +261,7 @@ class Arbiter:
                 self.log.reopen_files()
                 self._driver.signal(signal.SIGUSR1)
                 self._molds.signal(signal.SIGUSR1)
+                self._dispatching.signal(signal.SIGUSR1)
             case signal.SIGUSR2:
                 self._start_heir()
             case signal.SIGWINCH:
@@ -250,9 +278,9 @@ class Arbiter:
         self._driver.perform(self._pool.pause(time.monotonic()))
 
     def _reap(self) -> None:
-        pids = [*self._driver.pids, *([self._upgrading.heir] if self._upgrading.heir else [])]
-        for pid, status in reaper.ended(pids, self._collects_all):
-            if not self._driver.reaped(pid, status):
+        heirs = [self._upgrading.heir] if self._upgrading.heir else []
+        for pid, status in reaper.ended([*self._driver.pids, *self._dispatching.pids, *heirs], self._collects_all):
+            if not self._driver.reaped(pid, status) and not self._dispatching.reaped(pid, status):
                 self._upgrading.ended(pid, status)
 
     # Reloading
@@ -286,6 +314,7 @@ class Arbiter:
         settings = generation.settings
         self.log.error_log.setLevel(settings.loglevel.upper())
         Hooks(settings, self.log).call("on_reload", self._server)
+        self._dispatching.reload(settings)
         plan = generation.plan
         if settings.workers.maximum > settings.workers:
             # A pool that has grown with its load keeps what it needs.
@@ -307,21 +336,30 @@ class Arbiter:
         settings = self._load_settings()
         for warning in settings.warnings:
             self.log.warning("%s", warning)
-        kept: dict[str, Any] = {}
-        for name, declared in settings.declared.items():
-            if declared.takes_effect is TakesEffect.RESTART:
-                running = getattr(self.settings, name)
-                if getattr(settings, name) != running:
-                    kept[name] = running
-                    self.log.warning("Setting %s has changed; that takes effect after a restart", name)
+        kept = settings.held_back(self.settings)
+        for name in kept:
+            self.log.warning("Setting %s has changed; that takes effect after a restart", name)
         generation = Generation.of(settings.replaced(**kept), self._load_application)
         # Not for long: meanwhile nobody looks after the workers. But one of ours may just be leaving the address.
         generation.listeners[:] = self._sockets.open(generation.settings, patience=0.5)
         return generation
 
-    # What the pool decides about itself
+    # What the driver asks and tells
 
-    def _decided(self, action: messages.Action) -> None:
+    def listeners(self, slot: int, generation: Generation) -> Sequence[Listener]:
+        """Where the workers of a slot accept in this generation."""
+        return self._sockets.of_slot(slot, generation.listeners, generation.settings)
+
+    def received(self, handle: Handle, message: Message) -> None:
+        """A worker has seen files of the application change (setting reload), or chosen its class."""
+        if isinstance(message, Changed):
+            self._code_changed(message.paths)
+        elif isinstance(message, Became) and handle.generation not in self._told_class:
+            self._told_class.add(handle.generation)
+            self.log.info("Using worker: %s (%s)", message.worker_class, message.why)
+
+    def decided(self, action: messages.Action) -> None:
+        """Carry out what the pool decides about itself."""
         match action:
             case messages.Resized(size, before):
                 self._hooks.call("nworkers_changed", self._server, size, before)
@@ -339,15 +377,13 @@ class Arbiter:
                 self.log.error("Reload failed: generation %s is withdrawn, the old one keeps serving", generation)
                 self._molds.keep_only({self._pool.generation})
                 self._presence.serves(f"Reload failed: {failure.message}")
-                self._end_unwanted_sockets()
+                self.before_drains()
                 self._sockets.close_ended()
             case messages.Halt(failure):
-                self._exit_code = ExitCode(failure.exit_code)
                 self._driver.tell_failure(failure)
-                self.log.error("Worker failed to boot; the server stops (exit code %s)", failure.exit_code)
-                self._presence.failed(failure.exit_code, UnicornError(failure.message, failure.details).report())
+                self._halt(failure)
             case messages.Finished():
-                self._finished = True
+                self._finish()
 
     def _tell_ready(self, how: str, generation: int, size: int) -> None:
         text = f"generation {generation} serves with workers: {size}"
@@ -363,8 +399,8 @@ class Arbiter:
         self._sockets.close_ended()
         self._server.listening(listeners)
 
-    def _end_unwanted_sockets(self) -> None:
-        """Before workers are drained: what no generation and no slot wants any more must not fill again."""
+    def before_drains(self) -> None:
+        """End the sockets that no generation and no slot wants any more: they must not fill again."""
         pool = self._pool
         if pool.stopping:
             self._sockets.end(self._sockets)

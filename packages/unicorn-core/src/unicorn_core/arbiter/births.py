@@ -9,7 +9,7 @@ from unicorn_core.arbiter.forking import Forking
 from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle
 from unicorn_core.arbiter.molds import Molds
-from unicorn_core.hooks import Hooks, WorkerView
+from unicorn_core.hooks import WorkerView
 from unicorn_core.listen.listener import Listener
 from unicorn_core.supervise.messages import Spawn
 from unicorn_core.worker import channel, child
@@ -39,10 +39,11 @@ class Births(Struct, eq=False):
             raise
         row = forking.scoreboard.take()
         view = WorkerView(order.worker, forking.server.pid, settings, forking.log, lambda: int(row.cells[REQUESTS]))
-        handle = Handle(order.worker, order.slot, order.generation, ours, row, listeners, stacks, view)
+        role = generation.worker_class.role
+        handle = Handle(order.worker, order.slot, order.generation, ours, row, listeners, stacks, view, role)
         if order.canary:
             ours.send(Probe(settings.reload_canary))
-        Hooks(settings, forking.log).call("pre_fork", forking.server, view)
+        forking.hooks(settings).call("pre_fork", forking.server, view)
         try:
             if generation.preloads:
                 self.molds.order(handle, theirs, generation)

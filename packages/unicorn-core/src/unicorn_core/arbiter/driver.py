@@ -1,14 +1,15 @@
 """Carries out what a pool decides, and tells it what became of its workers.
 
 The pool counts workers, this knows their processes: it spawns them, listens to their channels, signals them, and
-explains their ends. Whoever runs a pool (the arbiter) watches the channels and the clock.
+explains their ends. Whoever runs a pool, its owner (the arbiter, for the web workers and for the dispatcher; the
+dispatcher, for its task workers), watches the channels and the clock.
 """
 
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from selectors import EVENT_READ, BaseSelector
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from unicorn_core.arbiter.births import Births
 from unicorn_core.arbiter.endings import busy_with, explain
@@ -16,52 +17,71 @@ from unicorn_core.arbiter.generation import Generation
 from unicorn_core.arbiter.handle import Handle, exit_in_words
 from unicorn_core.arbiter.memory import resident
 from unicorn_core.arbiter.molds import Mold
+from unicorn_core.arbiter.watch import Watch
 from unicorn_core.errors import ExitCode, UnicornError
-from unicorn_core.hooks import Hooks
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.supervise import messages
 from unicorn_core.supervise.pool import Pool
 from unicorn_core.worker import channel, stacks
-from unicorn_core.worker.messages import BootFailed, Born, Changed, Drain, LameDuck, Ready, Recycle
+from unicorn_core.worker.messages import BootFailed, Born, Drain, LameDuck, Message, Ready, Recycle
 
 _NONSENSE = "sent nonsense"
+
+
+class Owner:
+    """Who runs a pool: what its driver asks and tells. By default nothing is known and nothing done."""
+
+    def listeners(self, slot: int, generation: Generation) -> Sequence[Listener]:
+        """Where the workers of a slot accept in this generation; may raise ListenError."""
+        return ()
+
+    def before_drains(self) -> None:
+        """Workers will be drained: what they shall empty must not fill again."""
+
+    def decided(self, action: messages.Action) -> None:
+        """What the pool decides about itself, not about one worker."""
+
+    def spawned(self, handle: Handle) -> None:
+        """A worker's process exists, or has been ordered."""
+
+    def received(self, handle: Handle, message: Message) -> None:
+        """A worker sent a message that is not about its supervision."""
+
+    def ready(self, handle: Handle) -> None:
+        """A worker serves."""
+
+    def drained(self, handle: Handle) -> None:
+        """A worker has been asked to finish what it has."""
+
+    def gone(self, handle: Handle, how: str) -> None:
+        """A worker's process has ended, and `how`."""
 
 
 class Driver:
     """See the module.
 
     Args:
-        selector: watches the channels; the data of each is a `Handle` or a `Mold`.
+        watch: watches the channels.
         generations: by their number.
-        listeners: gives those of a slot in a generation; may raise ListenError.
-        before_drains: called before workers are drained: what they shall empty must not fill again.
-        decided: called with what the pool decides about itself, not about one worker.
-        changed: called with the files of the application that have changed.
     """
 
     def __init__(
         self,
         pool: Pool,
         births: Births,
-        selector: BaseSelector,
+        watch: Watch,
         log: Logger,
-        generations: dict[int, Generation],
-        listeners: Callable[[int, Generation], Sequence[Listener]],
-        before_drains: Callable[[], None],
-        decided: Callable[[messages.Action], None],
-        changed: Callable[[Sequence[str]], None],
+        generations: Mapping[int, Generation],
+        owner: Owner,
     ) -> None:
         self.pool = pool
         self.handles: dict[int, Handle] = {}
         self._births = births
-        self._selector = selector
+        self._watch = watch
         self._log = log
         self._generations = generations
-        self._listeners = listeners
-        self._before_drains = before_drains
-        self._decided = decided
-        self._changed = changed
+        self._owner = owner
         self._told_failure: messages.BootFailure | None = None
         self._actions: deque[messages.Action] = deque()
         self._performing = False
@@ -71,7 +91,7 @@ class Driver:
     def perform(self, actions: Sequence[messages.Action]) -> None:
         """Do what the pool asks for, in order."""
         if any(isinstance(action, messages.Drain) for action in actions):
-            self._before_drains()
+            self._owner.before_drains()
         self._actions.extend(actions)
         if self._performing:
             return  # what is being carried out has led to this: its rest comes first
@@ -98,15 +118,15 @@ class Driver:
             case messages.Kill(worker):
                 handle = self.handles.get(worker)
                 if handle and not handle.aborted:
-                    self._log.error("Worker (pid:%s) did not leave in time and is killed", handle.pid)
+                    self._log.error("%s did not leave in time and is killed", handle.name)
                 self._end(worker, signal.SIGKILL, "did not leave in time")
             case messages.Recycling(worker, reason):
                 if handle := self.handles.get(worker):
-                    self._log.info("Worker (pid:%s) will be replaced: %s", handle.pid, reason)
+                    self._log.info("%s will be replaced: %s", handle.name, reason)
             case messages.BackingOff():
                 self._tell_back_off(action)
             case _:
-                self._decided(action)
+                self._owner.decided(action)
 
     def tell_failure(self, failure: messages.BootFailure) -> None:
         """Why a worker cannot boot; the same traceback is shown once."""
@@ -123,7 +143,7 @@ class Driver:
     def _spawn(self, order: messages.Spawn) -> None:
         generation = self._generations[order.generation]
         try:
-            handle = self._births.bear(order, generation, self._listeners(order.slot, generation))
+            handle = self._births.bear(order, generation, self._owner.listeners(order.slot, generation))
         except (OSError, UnicornError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             failure = messages.BootFailure(f"cannot make a worker: {why}", exit_code=ExitCode.FAILED)
@@ -131,9 +151,10 @@ class Driver:
             self.perform(self.pool.exited(order.worker, "was never made", time.monotonic()))
             return
         self.handles[order.worker] = handle
-        self._selector.register(handle.channel, EVENT_READ, handle)
+        self._watch.watch(handle.channel, partial(self.listen, handle))
         if handle.pid:
             self._births.forking.server.WORKERS[handle.pid] = handle.view
+        self._owner.spawned(handle)
 
     def _drain(self, worker: int) -> None:
         """A worker that boots listens to signals only; it may be ready by now, and decides what SIGTERM means."""
@@ -142,6 +163,7 @@ class Driver:
             ends = any(listener.ends for listener in handle.listeners)
             if not (handle.ready and handle.channel.send(Drain(ends))):
                 self._signal_or_cancel(handle, signal.SIGTERM)
+            self._owner.drained(handle)
 
     def _end(self, worker: int, number: int, why: str) -> None:
         if handle := self.handles.get(worker):
@@ -156,10 +178,10 @@ class Driver:
         handle.ended_by = "timeout"
         if handle.pid:
             self._log.critical("WORKER TIMEOUT (pid:%s)", handle.pid)
-        if handle.ready:
+        if handle.ready and self.pool.limits.silence:
             busy = busy_with(handle)
             told = f"; {busy}" if busy else ""
-            self._log.error("Worker (pid:%s) was silent for %.1f s%s", handle.pid, silent_for, told)
+            self._log.error("%s was silent for %.1f s%s", handle.name, silent_for, told)
         handle.signal(stacks.SIGNAL)
         self._signal_or_cancel(handle, signal.SIGABRT)
 
@@ -183,8 +205,8 @@ class Driver:
         try:
             received = handle.channel.receive()
         except channel.ChannelError as error:
-            self._log.error("Worker (pid:%s) sent nonsense on its control channel: %s", handle.pid, error)
-            self._unwatch(handle)
+            self._log.error("%s sent nonsense on its control channel: %s", handle.name, error)
+            self._watch.unwatch(handle.channel)
             self._end(handle.number, signal.SIGKILL, _NONSENSE)
             return
         for message in received:
@@ -200,10 +222,10 @@ class Driver:
                 case Recycle(reason):
                     handle.leaves = True
                     self.perform(self.pool.recycle(handle.number, reason, time.monotonic()))
-                case Changed(paths):
-                    self._changed(paths)
+                case _:
+                    self._owner.received(handle, message)
         if handle.channel.closed:
-            self._unwatch(handle)
+            self._watch.unwatch(handle.channel)
             if not handle.pid:
                 self._gone(handle, "ended with its mold")
 
@@ -215,13 +237,13 @@ class Driver:
             ends = self._births.molds.receive(mold)
         except channel.ChannelError as error:
             self._log.error("Mold (pid:%s) sent nonsense on its control channel: %s", mold.pid, error)
-            self._unwatch(mold)
+            self._watch.unwatch(mold.channel)
             mold.signal(signal.SIGKILL)
             return
         for end in ends:
             self.reaped(end.pid, end.status)
         if mold.channel.closed:
-            self._unwatch(mold)
+            self._watch.unwatch(mold.channel)
 
     def _born(self, handle: Handle, pid: int) -> None:
         handle.born(pid)
@@ -231,11 +253,12 @@ class Driver:
             handle.signal(handle.owed)
 
     def _ready(self, handle: Handle) -> None:
-        self._log.debug("Worker ready (pid: %s)", handle.pid)
+        self._log.debug("%s ready (pid: %s)", handle.role, handle.pid)
         handle.ready = handle.view.booted = True
         self._told_failure = None
         if handle.ended_by:
             self._drain(handle.number)  # the application may have taken the signal that told it so
+        self._owner.ready(handle)
         self.perform(self.pool.ready(handle.number, time.monotonic()))
 
     # Ends
@@ -255,7 +278,7 @@ class Driver:
         for mold in self._births.molds.all:
             if mold.pid == pid:
                 self.listen_to_mold(mold)
-                self._unwatch(mold)
+                self._watch.unwatch(mold.channel)
                 for handle, failure in self._births.molds.ended(mold, status):
                     self.perform(self.pool.boot_failed(handle.number, failure))
                     self._gone(handle, "was never forked")
@@ -272,19 +295,16 @@ class Driver:
     def _gone(self, handle: Handle, how: str) -> None:
         if self.handles.pop(handle.number, None) is None:
             return
-        self._unwatch(handle)
+        self._watch.unwatch(handle.channel)
         server = self._births.forking.server
         server.WORKERS.pop(handle.pid, None)
         handle.view.alive = False
         if handle.pid:
-            Hooks(handle.view.cfg, self._log).call("child_exit", server, handle.view)
+            self._births.forking.hooks(handle.view.cfg).call("child_exit", server, handle.view)
         handle.close()
+        self._owner.gone(handle, how)
         self._births.forking.scoreboard.give_back(handle.row)
         self.perform(self.pool.exited(handle.number, how, time.monotonic()))
-
-    def _unwatch(self, process: Handle | Mold) -> None:
-        if process.channel.fileno() in self._selector.get_map():
-            self._selector.unregister(process.channel)
 
     # Time
 

@@ -28,14 +28,14 @@ def explain(handle: Handle, status: int, log: Logger) -> None:
     if handle.aborted:
         _explain_hang(handle, by_signal, log)
     elif (handle.ended_by and by_signal not in _CRASHES) or (handle.leaves and status == 0):
-        log.debug("Worker (pid:%s) %s (%s)", handle.pid, how, handle.ended_by or "as it said")
+        log.debug("%s %s (%s)", handle.name, how, handle.ended_by or "as it said")
     elif by_signal:
         busy = busy_with(handle)
-        log.error("Worker (pid:%s) %s!%s%s", handle.pid, how, _hint(by_signal), f" It was {busy}" if busy else "")
+        log.error("%s %s!%s%s", handle.name, how, _hint(by_signal), f" It was {busy}" if busy else "")
         if stacks := _users_part(handle.last_stacks()):
-            log.error("Worker (pid:%s) stood at:\n%s", handle.pid, stacks)
+            log.error("%s stood at:\n%s", handle.name, stacks)
     elif not handle.told:
-        log.error("Worker (pid:%s) %s without having been asked to", handle.pid, how)
+        log.error("%s %s without having been asked to", handle.name, how)
 
 
 def busy_with(handle: Handle) -> str:
@@ -52,12 +52,12 @@ def _explain_hang(handle: Handle, by_signal: int, log: Logger) -> None:
     stacks = _users_part(_one_dump(handle.last_stacks())).rstrip()
     if by_signal:
         log.error(
-            "Worker (pid:%s) did not come back to Python within a second after SIGABRT: it is stuck in C code, or in "
+            "%s did not come back to Python within a second after SIGABRT: it is stuck in C code, or in "
             "the kernel; the stacks of its threads are all there is",
-            handle.pid,
+            handle.name,
         )
     if stacks and (by_signal or stacks.count(_HEADER) > 1):
-        log.error("Worker (pid:%s), all threads:\n%s", handle.pid, stacks)
+        log.error("%s, all threads:\n%s", handle.name, stacks)
 
 
 def _hint(number: int) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
@@ -13,9 +13,13 @@ from unicorn_core.errors import ExitCode
 from unicorn_core.hooks import Hooks, ServerView, WorkerHooks
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
+from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context
 from unicorn_core.worker.channel import Channel
 from unicorn_core.worker.scoreboard import Row, Scoreboard
+
+# Bound before a settings file may patch the module for its application, as gunicorn's do for gevent.
+_fork = os.fork
 
 
 class Forking(Struct, eq=False):
@@ -25,6 +29,7 @@ class Forking(Struct, eq=False):
         server: what hooks see of the arbiter.
         in_child: called in every new process with its listeners: closes whatever else the arbiter has open.
         blocked: holds the arbiter's signals back around a fork; gives the mask to go on with in the child.
+        hook_names: which of the user's hooks stand for which event; None: each for the event of its name.
     """
 
     log: Logger
@@ -32,6 +37,11 @@ class Forking(Struct, eq=False):
     scoreboard: Scoreboard
     in_child: Callable[[Sequence[Listener]], None]
     blocked: Callable[[], AbstractContextManager[set[int]]]
+    hook_names: Mapping[str, str] | None = None
+
+    def hooks(self, settings: Settings) -> Hooks:
+        """The user's functions for what happens to these processes."""
+        return Hooks(settings, self.log, self.hook_names)
 
     def fork(
         self, live: Callable[[set[int]], NoReturn], listeners: Sequence[Listener], not_its_own: Sequence[Channel]
@@ -46,7 +56,7 @@ class Forking(Struct, eq=False):
             OSError: there can be no further process.
         """
         with self.blocked() as mask:
-            pid = os.fork()
+            pid = _fork()
             if pid == 0:
                 # Whatever goes wrong, the frames below are the arbiter's: nothing must get there.
                 try:
@@ -83,6 +93,6 @@ class Forking(Struct, eq=False):
             row=row,
             channel=channel,
             stacks=stacks,
-            hooks=WorkerHooks(Hooks(generation.settings, self.log), self.server),
+            hooks=WorkerHooks(self.hooks(generation.settings), self.server),
             load_application=generation.load_application,
         )

@@ -23,6 +23,7 @@ class Handle(Struct, eq=False):
         listeners: where it accepts.
         stacks: the descriptor of the file into which it writes its threads' stacks when it is aborted or crashes.
         view: what hooks see of it.
+        role: what the log calls it.
         pid: 0 as long as a mold has not yet forked it.
         ended_by: why the arbiter itself ended it; empty if it did not.
         leaves: it said that it will end.
@@ -40,6 +41,7 @@ class Handle(Struct, eq=False):
     listeners: Sequence[Listener]
     stacks: int
     view: WorkerView
+    role: str = "Worker"
     pid: int = 0
     ended_by: str = ""
     leaves: bool = False
@@ -47,6 +49,11 @@ class Handle(Struct, eq=False):
     told: bool = False
     aborted: bool = False
     owed: int = 0
+
+    @property
+    def name(self) -> str:
+        """As it stands in the log."""
+        return f"{self.role} (pid:{self.pid})"
 
     @property
     def beat(self) -> float:

@@ -23,6 +23,9 @@ SIGNALS = (
     signal.SIGCHLD,
 )
 
+# Bound before a settings file may patch the module for its application, as gunicorn's do for gevent.
+_set_handler = signal.signal
+
 
 class SignalInbox:
     """Receives `SIGNALS` from construction to `close`."""
@@ -32,7 +35,7 @@ class SignalInbox:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, _received) for number in SIGNALS}
+        self._before = {number: _set_handler(number, _received) for number in SIGNALS}
 
     def fileno(self) -> int:
         return self._reader.fileno()
@@ -63,7 +66,7 @@ class SignalInbox:
     def close(self) -> None:
         """Put the former handlers back."""
         for number, handler in self._before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            _set_handler(number, handler if handler is not None else signal.SIG_DFL)
         signal.set_wakeup_fd(self._wakeup_before)
         self.forget()
 

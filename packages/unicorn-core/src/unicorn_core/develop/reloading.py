@@ -8,9 +8,11 @@ import time
 # Taken before a worker class patches the standard library: the watcher needs a thread of the system, for what it
 # waits in would stop all green ones.
 from _thread import start_new_thread
+from collections.abc import Callable
 from functools import partial
 
 from unicorn_core.develop import engines, failure
+from unicorn_core.develop.engines import Engine
 from unicorn_core.develop.files import Files
 from unicorn_core.develop.modules import Modules, forget_bytecode
 from unicorn_core.develop.patterns import Patterns
@@ -24,21 +26,25 @@ MOST_TOLD = 10
 """Changed files that the arbiter is told, so that a message always fits."""
 
 
-def boot(worker: Worker) -> None:
-    """Boot a worker, then tell the arbiter whenever files of its application change.
-
-    If the application fails, and the worker class has something to serve in its place, the worker serves that.
+def prepare(settings: Settings) -> Callable[[Worker], None]:
+    """Call this before anything of the application is imported, and what it gives in place of a worker's `boot`.
 
     Raises:
         PluginError: the engine is not installed.
-        Exception: what `worker.boot` raises.
     """
-    settings = worker.settings
     engine = engines.choose(settings.reload_engine)
-    further = _configuration(settings)
     # With preload_app a new mold imports everything anew.
     inherited: frozenset[str] = frozenset() if settings.preload_app else frozenset(sys.modules)
-    since = time.time()
+    return partial(_boot, engine, inherited, time.time())
+
+
+def _boot(engine: Engine, inherited: frozenset[str], since: float, worker: Worker) -> None:
+    """Boot a worker, then tell the arbiter whenever files of its application change.
+
+    If the application fails, and the worker class has something to serve in its place, the worker serves that.
+    """
+    settings = worker.settings
+    further = _configuration(settings)
     try:
         worker.boot()
     except ApplicationError as error:

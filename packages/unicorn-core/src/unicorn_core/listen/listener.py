@@ -17,6 +17,9 @@ from unicorn_core.listen.address import Address, InheritedAddress, TcpAddress, U
 PATIENCE = 2.5
 """Seconds during which an address in use is tried again: the predecessor may just be leaving."""
 PAUSE = 0.25
+# Bound before a worker class may patch these modules for the application: the server's own sockets stay as they are.
+_Socket = socket.socket
+_poll = select.poll
 _TCPI_UNACKED = 24
 """Offset in Linux's struct tcp_info; of a listening socket the field tells the length of its queue."""
 
@@ -43,12 +46,20 @@ class Listener:
         self.ends = False
         self.is_unix = sock.family == socket.AF_UNIX
         self._inode = os.stat(path).st_ino if path else 0
+        # As numbers: to make the enumerations' members of them costs more than the system call.
+        self._kind = int(sock.family), int(sock.type), sock.proto
 
     @classmethod
     def received(cls, fd: int) -> "Listener":
         """From a descriptor that another process of this server has sent."""
-        sock = socket.socket(fileno=fd)
+        sock = _Socket(fileno=fd)
         return cls(sock, reuse_port=bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)))
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection with its client's address; OSError as socket.socket.accept, BlockingIOError if none."""
+        # What that does, but for who has patched the module and would get a socket of another class.
+        descriptor, address = self.socket._accept()  # type: ignore[attr-defined]
+        return _Socket(*self._kind, descriptor), address
 
     def describe(self, scheme: str) -> str:
         """As the log shows it: http://127.0.0.1:8000, unix:/run/app.sock."""
@@ -90,7 +101,7 @@ class Listener:
             return False
         if not self.is_unix:
             return syn_filter.attached(self.socket)
-        poll = select.poll()
+        poll = _poll()
         poll.register(self.socket, select.POLLRDHUP)
         return bool(poll.poll(0))
 
@@ -214,7 +225,7 @@ def _tcp(address: TcpAddress, backlog: int, reuse_port: bool) -> Listener:
 
 
 def _bound(family: int, name: Any, backlog: int, *, dual: bool, reuse_port: bool) -> Listener:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = _Socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
@@ -234,7 +245,7 @@ def _unix(address: UnixAddress, backlog: int, umask: int, owner: tuple[int, int]
     abstract = address.path.startswith("@")
     if not abstract:
         _remove_stale(address.path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(umask)
     try:
         sock.bind("\0" + address.path[1:] if abstract else address.path)
@@ -275,7 +286,7 @@ def _remove_stale(path: str) -> None:
 
 
 def _inherited(address: InheritedAddress) -> Listener:
-    sock = socket.socket(fileno=address.fd)
+    sock = _Socket(fileno=address.fd)
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise OSError(errno.EINVAL, "the descriptor is a socket, but it does not listen")
     sock.setblocking(False)

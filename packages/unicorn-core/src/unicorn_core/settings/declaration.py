@@ -39,6 +39,7 @@ class Setting(Struct, frozen=True):
         repeatable: the flag may be given several times, its values make a list.
         takes_effect: when a change comes into force.
         environment: a variable that changes the default.
+        aliases: other names under which configurations have it.
     """
 
     name: str
@@ -52,3 +53,4 @@ class Setting(Struct, frozen=True):
     repeatable: bool = False
     takes_effect: TakesEffect = TakesEffect.NEXT_GENERATION
     environment: EnvironmentDefault | None = None
+    aliases: tuple[str, ...] = ()

@@ -55,6 +55,26 @@ class Integer(Struct, frozen=True):
         return value
 
 
+class Seconds(Struct, frozen=True):
+    """A number of seconds, also with a fraction; None where `optional`."""
+
+    optional: bool = False
+    metavar: str = "SECONDS"
+
+    def parse(self, raw: object) -> float | None:
+        if raw is None and self.optional:
+            return None
+        try:
+            if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+                raise ValueError
+            value = float(raw)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < float("inf"):
+            raise ValueError("a number of seconds, 0 or more")
+        return value
+
+
 class Workers(int):
     """How many workers to start with; as an integer the least, too.
 

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from unicorn_core import plugins
 from unicorn_core.errors import SettingError
-from unicorn_core.settings.declaration import Setting
+from unicorn_core.settings.declaration import Setting, TakesEffect
 
 
 class Source(Struct, frozen=True):
@@ -65,6 +65,14 @@ class Settings:
         """Where the value came from, as words: "default", "command line --workers", ..."""
         return self._origins[name]
 
+    def held_back(self, running: "Settings") -> dict[str, Any]:
+        """Those that differ from the running ones although only a restart changes them, with their running values."""
+        held: dict[str, Any] = {}
+        for name, declared in self.declared.items():
+            if declared.takes_effect is TakesEffect.RESTART and getattr(self, name) != getattr(running, name):
+                held[name] = getattr(running, name)
+        return held
+
     def replaced(self, **changes: Any) -> "Settings":
         """A copy with some final values changed."""
         origins = self._origins | dict.fromkeys(changes, "set by the program")
@@ -72,18 +80,30 @@ class Settings:
 
 
 class Registry:
-    """All declared settings of the installed packages."""
+    """All declared settings of the installed packages.
+
+    Attributes:
+        settings: by name.
+        packages: which package declares a setting.
+        names: of what a setting may be called, aliases included, its name.
+    """
 
     def __init__(self, declared: Iterable[tuple[str, Sequence[Setting]]]) -> None:
         self.settings: dict[str, Setting] = {}
         self.packages: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         for package, settings in declared:
             for setting in settings:
                 if setting.name in self.settings:
                     first = self.packages[setting.name]
                     raise SettingError(f"setting {setting.name!r} is declared by both {first} and {package}")
                 self.settings[setting.name] = setting
+                self.names.update(dict.fromkeys((setting.name, *setting.aliases), setting.name))
                 self.packages[setting.name] = package
+
+    def by_any_name(self) -> dict[str, Setting]:
+        """All settings, also under their aliases."""
+        return {written: self.settings[name] for written, name in self.names.items()}
 
     @classmethod
     def discover(cls) -> "Registry":
@@ -112,10 +132,13 @@ class Registry:
         warnings: tuple[str, ...] = ()
         for source in sources:
             warnings += source.warnings
-            for name, raw in source.values.items():
-                if name not in self.settings:
-                    raise SettingError(f"unknown setting {name!r} ({source.origin(name)}){self.suggestion(name)}")
-                winners[name] = raw, source.origin(name)
+            for written, raw in source.values.items():
+                name = self.names.get(written)
+                if name is None:
+                    raise SettingError(
+                        f"unknown setting {written!r} ({source.origin(written)}){self.suggestion(written)}"
+                    )
+                winners[name] = raw, source.origin(written)
         values = {name: self.parse(name, raw, origin) for name, (raw, origin) in winners.items()}
         return Settings(values, {name: origin for name, (_, origin) in winners.items()}, warnings, self.settings)
 

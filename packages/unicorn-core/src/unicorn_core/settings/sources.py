@@ -35,11 +35,11 @@ def config_file(registry: Registry, reference: str) -> Source:
         ConfigFileError: it does not exist or raises; `details` holds the traceback of the user's code.
     """
     names = _python_module(reference[7:]) if reference.startswith("python:") else _python_file(reference)
-    values = {name: value for name, value in names.items() if name in registry.settings}
+    values = {name: value for name, value in names.items() if name in registry.names}
     where = f"file {reference.removeprefix('file:')}"
     warnings = []
     for name, value in names.items():
-        if name not in registry.settings and _is_plain(name, value):
+        if name not in registry.names and _is_plain(name, value):
             close = next((known for known in registry.settings if _is_typo(name, known)), None)
             if close:
                 warnings.append(f"{where}: {name!r} is not a setting and is ignored; did you mean {close!r}?")
@@ -48,9 +48,7 @@ def config_file(registry: Registry, reference: str) -> Source:
 
 def variables(registry: Registry, environ: Mapping[str, str]) -> Source:
     """UNICORN_<SETTING> variables, such as UNICORN_WORKERS=4."""
-    values = {
-        name: environ[variable] for name in registry.settings if (variable := f"UNICORN_{name.upper()}") in environ
-    }
+    values = {name: environ[variable] for name in registry.names if (variable := f"UNICORN_{name.upper()}") in environ}
     return Source("environment", values, {name: f"environment UNICORN_{name.upper()}" for name in values})
 
 

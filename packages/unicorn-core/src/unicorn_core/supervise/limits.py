@@ -14,6 +14,7 @@ class Limits(Struct, frozen=True):
         lame: from the request to stop gracefully to the one to drain.
         lifetime, lifetime_jitter: of a ready worker, until it is replaced.
         memory: bytes beyond which a worker is replaced.
+        boot_setting: where `boot` comes from, for messages.
     """
 
     boot: float = 120.0
@@ -24,6 +25,7 @@ class Limits(Struct, frozen=True):
     lifetime: float = 0.0
     lifetime_jitter: float = 0.0
     memory: int = 0
+    boot_setting: str = "worker_boot_timeout"
 
 
 def deadline(now: float, limit: float) -> float | None:

@@ -87,6 +87,10 @@ class Occupant(Struct, eq=False):
         self.state, self.deadline = State.QUITTING, now + self.limits.last
         return [Quit(self.worker)]
 
+    def abort(self, stuck_for: float, now: float) -> list[Action]:
+        """It does not get on."""
+        return self._abort(stuck_for, now) if self.state in _FREE else []
+
     def check(self, beat: float, now: float) -> list[Action]:
         """Time has passed; `beat` is when it last gave a sign of life."""
         if self.ready_at is not None and self.state in (State.READY, State.DRAINING) and self.limits.silence:
@@ -105,7 +109,8 @@ class Occupant(Struct, eq=False):
         """The present state has lasted too long."""
         if self.state is State.BOOTING:
             waited = now - self.spawned_at
-            self.failure = BootFailure(f"the worker was not ready after {waited:.0f} s (setting worker_boot_timeout)")
+            setting = self.limits.boot_setting
+            self.failure = BootFailure(f"the worker was not ready after {waited:.0f} s (setting {setting})")
             return self._abort(waited, now)
         self.state, self.deadline = State.KILLED, None
         return [Kill(self.worker)]

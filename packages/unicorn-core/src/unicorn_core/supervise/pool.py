@@ -108,6 +108,12 @@ class Pool:
             self._recycle(occupant, reason, now)
         return self._flush()
 
+    def abort(self, worker: int, stuck_for: float, now: float) -> list[Action]:
+        """A worker does not get on, which its owner knows better than its heartbeat: end it."""
+        if occupant := self.occupants.get(worker):
+            self._actions += occupant.abort(stuck_for, now)
+        return self._flush()
+
     def stop(self, now: float, graceful: bool) -> list[Action]:
         """End all workers: ready ones may finish what they have if `graceful`; asked twice, the quicker way wins."""
         first = not self.stopping

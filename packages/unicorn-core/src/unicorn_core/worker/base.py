@@ -19,7 +19,7 @@ import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -67,7 +67,12 @@ class Worker:
         recycle_at: the number of requests after which it asks to be replaced; 0 for never.
         attention: what the main loop must watch for reading; then it calls `attend`.
         wsgi: the application, for hooks; a subclass sets it in `boot`.
+        role: what logs and process titles call such a process.
+        watches_code: with the setting reload, it tells when files change that it has imported.
     """
+
+    role: ClassVar[str] = "Worker"
+    watches_code: ClassVar[bool] = True
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from operator import methodcaller
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -20,6 +21,7 @@ from unicorn_core.worker import stacks
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.channel import LONGEST_DETAILS
 from unicorn_core.worker.environment import become, set_up_for_import
+from unicorn_core.worker.fitting import fit
 from unicorn_core.worker.messages import BootFailed, Probe, Ready
 
 ARBITER_SIGNALS = (
@@ -42,11 +44,12 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
     """
     log = context.log
     code = ExitCode.FAILED
+    role = worker_class.role
     try:
-        take_over_signals(context)
+        take_over_signals(context, role)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        set_title(f"worker {context.slot}", context.settings)
-        log.info("Booting worker with pid: %s", os.getpid())
+        set_title(f"{role.lower()} {context.slot}", context.settings)
+        log.info("Booting %s with pid: %s", role.lower(), os.getpid())
         worker = booting(context, lambda: _boot(worker_class, context))
         if worker is None:
             context.hooks.leaving()
@@ -59,8 +62,8 @@ def live(worker_class: type[Worker], context: Context, mask: set[int]) -> NoRetu
         worker.run()
         code = ExitCode.STOPPED
     except BaseException:
-        log.exception("Worker (pid:%s) failed outside of a request", os.getpid())
-    log.info("Worker exiting (pid: %s)", os.getpid())
+        log.exception("%s (pid:%s) failed outside of a request", role, os.getpid())
+    log.info("%s exiting (pid: %s)", role, os.getpid())
     context.hooks.leaving()
     leave(code, patient=code is ExitCode.STOPPED)
 
@@ -114,16 +117,17 @@ def set_up(worker_class: type[Worker], settings: Settings) -> None:
 
 def _boot(worker_class: type[Worker], context: Context) -> Worker:
     settings = context.settings
-    if settings.reload:
+    boot: Callable[[Worker], None] = methodcaller("boot")
+    if settings.reload and worker_class.watches_code:
         # Imported here: a server in production pays nothing for it. And before the worker class patches what it takes.
         from unicorn_core.develop import reloading
+
+        boot = reloading.prepare(settings)
     set_up(worker_class, settings)
+    worker_class, context = fit(worker_class, context)
     worker = worker_class(context)
     context.hooks.made(worker)
-    if settings.reload:
-        reloading.boot(worker)
-    else:
-        worker.boot()
+    boot(worker)
     context.hooks.booted()
     for message in context.channel.receive():
         if isinstance(message, Probe):

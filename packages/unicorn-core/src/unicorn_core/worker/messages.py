@@ -13,6 +13,13 @@ class Ready(msgspec.Struct, tag="ready", frozen=True):
     """Worker to arbiter: the application is loaded and requests are served from now on."""
 
 
+class Became(msgspec.Struct, tag="became", frozen=True):
+    """Worker to arbiter, as it boots: it is of this worker class now, for the settings name none."""
+
+    worker_class: str
+    why: str
+
+
 class BootFailed(msgspec.Struct, tag="boot_failed", frozen=True):
     """Worker or mold to arbiter: it cannot serve, and why."""
 
@@ -92,10 +99,47 @@ class Reaped(msgspec.Struct, tag="reaped", frozen=True):
     status: int
 
 
+class Import(msgspec.Struct, tag="import", frozen=True):
+    """Dispatcher to task worker, as it boots: import these apps and tell about them."""
+
+    apps: tuple[str, ...]
+
+
+class AppTraits(msgspec.Struct, frozen=True):
+    """What the class of a task app says.
+
+    Attributes:
+        workers: how many task workers shall load it; None: all.
+        stashes: tables of the stash that it wants to be there.
+        batches: its actions that take a list of calls, and of how many at most.
+        retries: its actions that may run again after their task worker has crashed.
+        lenient: an action that runs for too long is left running.
+    """
+
+    workers: int | None = None
+    stashes: tuple[str, ...] = ()
+    batches: dict[str, int] = {}
+    retries: tuple[str, ...] = ()
+    lenient: bool = False
+
+
+class Imported(msgspec.Struct, tag="imported", frozen=True):
+    """Task worker to dispatcher: what it was asked to import."""
+
+    apps: dict[str, AppTraits]
+
+
+class Assign(msgspec.Struct, tag="assign", frozen=True):
+    """Dispatcher to task worker: make these apps ready, and take tasks from the socket whose descriptor comes along."""
+
+    apps: tuple[str, ...]
+
+
 Message = (
     Born
     | Ready
     | BootFailed
+    | Became
     | Recycle
     | Changed
     | Probe
@@ -106,4 +150,7 @@ Message = (
     | Fork
     | Molded
     | Reaped
+    | Import
+    | Imported
+    | Assign
 )

@@ -151,7 +151,8 @@ class Mold:
 def _unsafe(sockets_before: set[int]) -> list[str]:
     """What of the imported application may suffer from being forked."""
     found = []
-    threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    main = threading.main_thread().name  # not the object: a worker class may have patched the module
+    threads = [thread.name for thread in threading.enumerate() if thread.name != main]
     if threads:
         found.append(f"threads, which the workers will not have: {', '.join(threads)}")
     if (native := threads_of_system() - 1 - len(threads)) > 0:

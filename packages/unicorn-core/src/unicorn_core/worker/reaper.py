@@ -3,6 +3,9 @@
 import os
 from collections.abc import Iterable, Iterator
 
+# Bound before a settings file may patch the module for its application, as gunicorn's do for gevent.
+_waitpid = os.waitpid
+
 
 def ended(known: Iterable[int], everybody: bool) -> Iterator[tuple[int, int]]:
     """Pid and wait status of each child that has ended, without waiting.
@@ -17,7 +20,7 @@ def ended(known: Iterable[int], everybody: bool) -> Iterator[tuple[int, int]]:
         return
     for pid in list(known):
         try:
-            found, status = os.waitpid(pid, os.WNOHANG)
+            found, status = _waitpid(pid, os.WNOHANG)
         except ChildProcessError:
             continue  # somebody else has collected it, or it is not our child yet
         if found:
@@ -27,7 +30,7 @@ def ended(known: Iterable[int], everybody: bool) -> Iterator[tuple[int, int]]:
 def _all() -> Iterator[tuple[int, int]]:
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = _waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:

@@ -9,6 +9,7 @@ spoils a log line. Times are those of the monotonic clock, which all processes o
 
 import mmap
 import os
+import struct
 from time import monotonic
 from typing import Final
 
@@ -24,8 +25,11 @@ HEARTBEAT: Final = 2
 REQUESTS: Final = 3
 CONNECTIONS: Final = 4
 IN_FLIGHT: Final = 5
-BUSY_SINCE: Final = 6
-LINE_LENGTH: Final = 7
+# The last two, right before the line: all three are written at once.
+LINE_LENGTH: Final = _CELLS - 2
+BUSY_SINCE: Final = _CELLS - 1
+_begin = struct.Struct(f"dd{LINE}s").pack_into
+_double = struct.Struct("d").unpack_from
 _MARKS: Final = _ROW
 """Bytes before the rows: the marks, one a row, and room to keep the rows aligned."""
 # A mark is 0 for a row without a worker, else one more than the worker's load.
@@ -36,7 +40,7 @@ TAKEN: Final = 254
 class Row:
     """One worker's row. `cells` is indexed by the constants of this module."""
 
-    __slots__ = ("_line", "_mark", "cells", "index", "segment")
+    __slots__ = ("_line", "_mark", "_memory", "_request_at", "cells", "index", "segment")
 
     def __init__(self, segment: "Segment", index: int) -> None:
         whole = memoryview(segment.memory)
@@ -46,6 +50,8 @@ class Row:
         self._mark = whole[index : index + 1]
         self.cells = view[:_LINE_AT].cast("d")
         self._line = view[_LINE_AT:]
+        self._memory = segment.memory
+        self._request_at = _MARKS + index * _ROW + LINE_LENGTH * 8
 
     def clear(self) -> None:
         for cell in range(_CELLS):
@@ -54,12 +60,7 @@ class Row:
 
     def begin(self, now: float, line: bytes) -> None:
         """The worker, busy by now, begins a request: the client's address and a zero byte may stand before `line`."""
-        cells = self.cells
-        line = line[:LINE]
-        size = len(line)
-        self._line[:size] = line
-        cells[LINE_LENGTH] = size
-        cells[BUSY_SINCE] = now
+        _begin(self._memory, self._request_at, len(line), now, line)
 
     def busy(self) -> None:
         """The worker has something to do."""
@@ -80,6 +81,18 @@ class Row:
     def another_has_less(self) -> bool:
         """Another worker (of this row's segment) has a lower load."""
         return min(self.segment.memory[:ROWS].replace(b"\0", b"\xff")) < self._mark[0]
+
+    def another_keeps_fewer(self) -> bool:
+        """Another worker (of this row's segment) has clearly fewer connections, and could take one now."""
+        own = self.cells[CONNECTIONS]
+        most = own - max(2.0, own / 8)
+        memory = self.segment.memory
+        for index, mark in enumerate(memory[:ROWS] if most >= 0 else b""):
+            if 0 < mark <= TAKEN and index != self.index:
+                (kept,) = _double(memory, _MARKS + index * _ROW + CONNECTIONS * 8)
+                if kept <= most:
+                    return True
+        return False
 
     def alone(self) -> bool:
         """There is no other worker, as far as can be seen. Only one that has told its load may ask."""

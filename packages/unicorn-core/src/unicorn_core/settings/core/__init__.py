@@ -1,6 +1,6 @@
 """The settings that unicorn-core itself uses. Names, flags and defaults are those of gunicorn where it has them."""
 
-from unicorn_core.settings.core import configuration, debugging, hooks, logs, mechanics, sockets, workers
+from unicorn_core.settings.core import configuration, debugging, dispatch, hooks, logs, mechanics, sockets, workers
 
 SETTINGS = (
     *configuration.SETTINGS,
@@ -10,4 +10,5 @@ SETTINGS = (
     *mechanics.SETTINGS,
     *debugging.SETTINGS,
     *hooks.SETTINGS,
+    *dispatch.SETTINGS,
 )

@@ -1,0 +1,1 @@
+"""How web workers, task workers and other programs call task apps."""

@@ -1,0 +1,1 @@
+"""The dispatcher: one process, one loop, a queue for each task worker."""

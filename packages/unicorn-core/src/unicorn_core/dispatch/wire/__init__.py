@@ -1,0 +1,1 @@
+"""What travels between clients, the dispatcher and task workers, and over what."""

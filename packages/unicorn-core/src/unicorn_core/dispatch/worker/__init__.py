@@ -1,0 +1,1 @@
+"""In a task worker."""
