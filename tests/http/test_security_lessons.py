@@ -3,7 +3,9 @@
 Those about HTTP/2, WebSocket, TLS, the PROXY protocol and the uWSGI protocol stand with what they are about.
 """
 
+import gc
 import socket
+import sys
 import time
 from contextlib import closing
 from itertools import product
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from request_corpus import MALFORMED, VALID, chunked, message
 from timing import grows_linearly
-from worker_driver import WorkerThread, ask, connect, hello
+from worker_driver import ask, connect, hello
 from wsgi_driver import Script, environs
 
 from unicorn_core.observe.access import Access, compile_format
@@ -28,6 +30,7 @@ from unicorn_http.wsgi.environ import environ_key
 from unicorn_http.wsgi.failed import is_local
 from unicorn_http.wsgi.gateway import WsgiGateway
 
+pytestmark = pytest.mark.each_worker_class
 each_codec = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 GET = b"GET / HTTP/1.1"
 HOST = b"Host: a"
@@ -102,20 +105,20 @@ def test_cve_2018_1000164_gunicorn_cve_2020_7695_uvicorn_no_response_is_split(pl
 
 
 @each_codec
-def test_cve_2026_42545_granian_an_illegal_header_costs_one_request(codec):
+def test_cve_2026_42545_granian_an_illegal_header_costs_one_request(worker_thread, codec):
     def application(environ, start_response):
         if environ["PATH_INFO"] == "/bad":
             start_response("200 OK", [("X-A", "a\nb")])
         return hello(environ, start_response)
 
-    with WorkerThread(application, **codec.settings) as worker, connect(worker.listener) as sock:
+    with worker_thread(application, **codec.settings) as worker, connect(worker.listener) as sock:
         for _ in range(3):
             sock.sendall(message(b"GET /bad HTTP/1.1", HOST))
             assert sock.recv(65536).startswith(b"HTTP/1.1 500 ")
             ask(sock)
 
 
-def test_885_granian_a_client_that_does_not_read_stops_the_application():
+def test_885_granian_a_client_that_does_not_read_stops_the_application(worker_thread):
     blocks = 0
 
     def application(environ, start_response):
@@ -128,7 +131,7 @@ def test_885_granian_a_client_that_does_not_read_stops_the_application():
         start_response("200 OK", [])
         return body()
 
-    with WorkerThread(application, response_write_timeout=1) as worker, connect(worker.listener) as sock:
+    with worker_thread(application, response_write_timeout=1) as worker, connect(worker.listener) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(message(GET, HOST))
         assert sock.recv(1)
@@ -142,14 +145,14 @@ def test_885_granian_a_client_that_does_not_read_stops_the_application():
             assert another.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_cve_2023_46137_twisted_answers_come_in_the_order_of_their_requests():
+def test_cve_2023_46137_twisted_answers_come_in_the_order_of_their_requests(worker_thread):
     def application(environ, start_response):
         if environ["PATH_INFO"] == "/0":
             time.sleep(0.1)
         start_response("200 OK", [])
         return [environ["PATH_INFO"].encode()]
 
-    with WorkerThread(application) as worker, connect(worker.listener) as sock:
+    with worker_thread(application) as worker, connect(worker.listener) as sock:
         sock.sendall(b"".join(message(b"GET /%d HTTP/1.1" % number, HOST) for number in range(5)))
         sock.shutdown(socket.SHUT_WR)
         received = all_of(sock)
@@ -403,7 +406,7 @@ def test_cve_2024_49768_waitress_nothing_is_read_after_an_error(codec):
 
 
 @pytest.mark.parametrize("size", [5, 20000])
-def test_3614_gunicorn_a_body_that_is_not_read_is_no_request(size):
+def test_3614_gunicorn_a_body_that_is_not_read_is_no_request(worker_thread, size):
     seen = []
 
     def application(environ, start_response):
@@ -412,7 +415,7 @@ def test_3614_gunicorn_a_body_that_is_not_read_is_no_request(size):
 
     smuggled = message(b"GET /smuggled HTTP/1.1", HOST)
     body = (smuggled * (size // len(smuggled) + 1))[:size]
-    with WorkerThread(application) as worker:
+    with worker_thread(application) as worker:
         for framed in (
             message(POST, HOST, b"Content-Length: %d" % size, body=body),
             message(POST, HOST, b"Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)),
@@ -424,7 +427,7 @@ def test_3614_gunicorn_a_body_that_is_not_read_is_no_request(size):
     assert "/smuggled" not in seen
 
 
-def test_2075_gevent_an_answer_instead_of_100_continue_ends_the_connection():
+def test_2075_gevent_an_answer_instead_of_100_continue_ends_the_connection(worker_thread):
     """Whether the client still sends the body is unknown, so nothing behind it may be taken for a request."""
     seen = []
 
@@ -432,7 +435,7 @@ def test_2075_gevent_an_answer_instead_of_100_continue_ends_the_connection():
         seen.append(environ["PATH_INFO"])
         return hello(environ, start_response)
 
-    with WorkerThread(application) as worker:
+    with worker_thread(application) as worker:
         sock = connect(worker.listener)
         sock.sendall(message(POST, HOST, b"Content-Length: 50000", b"Expect: 100-continue"))
         sock.sendall(message(b"GET /smuggled HTTP/1.1", HOST))
@@ -442,9 +445,9 @@ def test_2075_gevent_an_answer_instead_of_100_continue_ends_the_connection():
     assert seen == ["/"]
 
 
-def test_3717_gunicorn_an_upload_that_nobody_reads_is_not_taken_in():
+def test_3717_gunicorn_an_upload_that_nobody_reads_is_not_taken_in(worker_thread):
     sent = 0
-    with WorkerThread() as worker:
+    with worker_thread() as worker:
         sock = connect(worker.listener)
         sock.sendall(message(POST, HOST, b"Content-Length: 1073741824"))
         try:
@@ -456,12 +459,12 @@ def test_3717_gunicorn_an_upload_that_nobody_reads_is_not_taken_in():
     assert sent < 32 << 20
 
 
-def test_cve_2023_25577_cve_2023_46136_cve_2024_49767_werkzeug_a_body_has_a_limit_before_any_form_parser():
+def test_cve_2023_25577_cve_2023_46136_cve_2024_49767_werkzeug_a_body_has_a_limit_before_any_form_parser(worker_thread):
     def application(environ, start_response):
         environ["wsgi.input"].read()
         return hello(environ, start_response)
 
-    with WorkerThread(application, limit_request_body="1K") as worker:
+    with worker_thread(application, limit_request_body="1K") as worker:
         for wire in (
             message(POST, HOST, b"Content-Length: 1025"),
             message(POST, HOST, b"Transfer-Encoding: chunked", body=b"200\r\n" + bytes(512) + b"\r\n201\r\n"),
@@ -476,7 +479,7 @@ def test_cve_2023_25577_cve_2023_46136_cve_2024_49767_werkzeug_a_body_has_a_limi
         assert all_of(sock).startswith(b"HTTP/1.1 413 ")
 
 
-def test_cve_2024_30251_aiohttp_a_body_that_will_never_come_is_no_endless_loop():
+def test_cve_2024_30251_aiohttp_a_body_that_will_never_come_is_no_endless_loop(worker_thread):
     entered = []
 
     def application(environ, start_response):
@@ -489,7 +492,7 @@ def test_cve_2024_30251_aiohttp_a_body_that_will_never_come_is_no_endless_loop()
                 environ["wsgi.input"].read(10)
         return hello(environ, start_response)
 
-    with WorkerThread(application) as worker:
+    with worker_thread(application) as worker:
         for wire in (
             message(POST, HOST, b"Content-Length: 100000", body=b"abc"),
             message(POST, HOST, b"Transfer-Encoding: chunked", body=b"5\r\nhel"),
@@ -505,8 +508,8 @@ def test_cve_2024_30251_aiohttp_a_body_that_will_never_come_is_no_endless_loop()
 # Connections
 
 
-def test_cve_2021_29509_puma_kept_connections_keep_nobody_out():
-    with WorkerThread(keepalive=10) as worker:
+def test_cve_2021_29509_puma_kept_connections_keep_nobody_out(worker_thread):
+    with worker_thread(keepalive=10) as worker:
         kept = [connect(worker.listener) for _ in range(60)]
         for sock in kept:
             ask(sock)
@@ -517,8 +520,8 @@ def test_cve_2021_29509_puma_kept_connections_keep_nobody_out():
             sock.close()
 
 
-def test_cve_2024_49769_waitress_cve_2022_31015_waitress_clients_that_are_gone_cost_nothing():
-    with WorkerThread() as worker:
+def test_cve_2024_49769_waitress_cve_2022_31015_waitress_clients_that_are_gone_cost_nothing(worker_thread):
+    with worker_thread() as worker:
         for number in range(300):
             sock = connect(worker.listener)
             if number % 3:
@@ -546,6 +549,19 @@ def test_cve_2024_52303_aiohttp_what_clients_make_up_is_not_kept(form):
     assert len(names.hosts) <= FieldNames.LARGEST
 
 
+def test_cve_2024_52303_aiohttp_unique_urls_leave_nothing_in_a_worker(worker_thread):
+    def blocks_after(number, sock):
+        for at in range(number):
+            ask(sock, f"/{number}/{at}?{at}")
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    with worker_thread() as worker, connect(worker.listener) as sock:
+        blocks_after(500, sock)
+        before = blocks_after(501, sock)
+        assert blocks_after(2000, sock) - before < 1000
+
+
 # Logs
 
 
@@ -562,8 +578,8 @@ def test_cve_2020_7694_uvicorn_no_control_character_reaches_a_log(text):
     assert not any(character < " " or "\x7f" <= character <= "\x9f" for character in line)
 
 
-def test_cve_2025_47287_tornado_a_client_cannot_flood_the_log(capfd):
-    with WorkerThread() as worker:
+def test_cve_2025_47287_tornado_a_client_cannot_flood_the_log(worker_thread, capfd):
+    with worker_thread() as worker:
         for _ in range(200):
             sock = connect(worker.listener)
             sock.sendall(b"BAD\x1b[2J\r\n\r\n")

@@ -217,14 +217,14 @@ def serving(application: str, *arguments: str, **options: Any) -> Iterator[Serve
 
 
 @pytest.fixture(scope="module")
-def shared_server() -> Iterator[Callable[..., ServerProcess]]:
+def shared_server(worker_class) -> Iterator[Callable[..., ServerProcess]]:
     """Servers of the example applications that all tests of a module share, by their arguments."""
     running: dict[Any, tuple[Iterator[ServerProcess], ServerProcess]] = {}
 
     def get(application: str, *arguments: str, unix: Path | None = None) -> ServerProcess:
         key = (application, arguments, unix)
         if key not in running:
-            life = serving(application, *arguments, unix=unix)
+            life = serving(application, *worker_class.arguments, *arguments, unix=unix)
             running[key] = life, next(life)
         return running[key][1]
 

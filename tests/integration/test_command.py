@@ -236,6 +236,7 @@ def test_a_protocol_that_is_not_installed(run):
     assert told in fails(run("--protocol", "uwsgi", "app:app"), 1)
 
 
+@pytest.mark.only_worker_class("sync", reason="a subclass of sync, which gives way to gthread")
 def test_a_worker_class_from_the_user_s_own_module(serve, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from unicorn_http.workers.sync import SyncWorker\n\nclass Mine(SyncWorker):\n    pass\n"
@@ -530,6 +531,7 @@ def test_a_relative_chdir_holds_across_a_reload(serve, tmp_path):
     assert server.get("/") == b"hello"
 
 
+@pytest.mark.only_worker_class("sync", reason="the lines name it")
 def test_a_process_manager_gets_the_lines_they_wait_for(serve):
     server = serve(HELLO)
     lines = [

@@ -9,6 +9,8 @@ import pytest
 
 from unicorn_core.testing.server import ServerProcess, wait_until
 
+pytestmark = pytest.mark.each_worker_class
+
 HELLO = b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"
 UPLOAD = random.Random(3).randbytes(5 * 1024 * 1024)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

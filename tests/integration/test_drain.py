@@ -11,6 +11,8 @@ import pytest
 
 from unicorn_core.testing.server import ServerProcess, wait_until
 
+pytestmark = pytest.mark.each_worker_class
+
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
@@ -72,6 +74,7 @@ def test_term_under_a_storm_of_new_connections_resets_none(start, tmp_path, list
     assert set(storm.outcomes) == {"answered", "turned away"}, storm.outcomes
 
 
+@pytest.mark.only_worker_class("sync", reason="where several requests run at a time one worker may be done with all")
 def test_term_serves_the_accept_queue_by_all_workers(serve, wire):
     source = """
 import os, time

@@ -47,6 +47,7 @@ def at_once(server: ServerProcess, wire, path: str, number: int) -> list[bytes]:
     return pids
 
 
+@pytest.mark.only_worker_class("sync", reason="one request at a time")
 @pytest.mark.parametrize(("workers", "tries"), [(2, 30), (4, 10)])
 def test_parallel_slow_requests_meet_on_different_workers(start, wire, workers, tries):
     server = start(workers)
@@ -55,6 +56,7 @@ def test_parallel_slow_requests_meet_on_different_workers(start, wire, workers, 
         assert len(set(pids)) == len(pids) == workers, pids
 
 
+@pytest.mark.only_worker_class("sync", reason="one request at a time")
 def test_slow_requests_that_come_one_after_the_other_meet_on_different_workers(start, wire):
     server = start(2)
     for _ in range(10):
@@ -100,6 +102,7 @@ def test_a_fast_application_keeps_its_connections(start, wire, workers):
     assert [connection.get("/0")["connection"] for _ in range(200)] == [None] * 200
 
 
+@pytest.mark.only_worker_class("sync", reason="one request at a time")
 def test_a_slow_application_on_several_workers_ends_its_connections(start, wire):
     server = start(2)
     for _ in range(3):

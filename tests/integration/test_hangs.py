@@ -45,6 +45,9 @@ def app(environ, start_response):
 """
 
 
+one_thread = pytest.mark.only_worker_class("sync", reason="a request keeps its one thread from showing a sign of life")
+
+
 @pytest.fixture
 def hanging(serve, wire):
     def start(path: str, source: str = APP, *arguments: str):
@@ -59,6 +62,7 @@ def hanging(serve, wire):
     return start
 
 
+@one_thread
 def test_a_hang_in_python_names_the_request_and_the_place(hanging):
     server = hanging("/python")
     server.wait_for(r"WORKER TIMEOUT \(pid:\d+\)")
@@ -69,12 +73,14 @@ def test_a_hang_in_python_names_the_request_and_the_place(hanging):
     assert "all threads" not in server.output, "there is one thread, and its stack has been shown"
 
 
+@one_thread
 def test_of_several_threads_all_stacks_are_shown(hanging):
     server = hanging("/threads")
     stacks = server.wait_for(r"Worker \(pid:\d+\), all threads:\n(?:.*\n)*?.*in wait_for_nothing")[0]
     assert "unicorn_" not in stacks
 
 
+@one_thread
 def test_a_worker_that_cannot_come_back_to_python_is_killed_and_its_stacks_are_shown(hanging):
     server = hanging("/c", STUCK)
     server.wait_for(
@@ -106,6 +112,7 @@ def test_abrt_to_a_worker_makes_it_tell_where_it_stands(serve, wire):
     server.wait_for(rf"Worker \(pid:{pid}\) was aborted at:")
 
 
+@one_thread
 def test_control_characters_in_a_path_do_not_reach_the_log(serve, wire):
     server = serve(APP, "--timeout", "1")
     connection = wire(server)

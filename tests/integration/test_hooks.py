@@ -270,6 +270,7 @@ def test_a_signal_to_a_worker(start, number):
     assert names == ["post_fork", "post_worker_init", name, "worker_exit", "child_exit"]
 
 
+@pytest.mark.only_worker_class("sync", reason="a request keeps its one thread from showing a sign of life")
 def test_a_silent_worker_is_aborted(start):
     server = start(CONF, "-t", "1")
     with server.connect() as sock:

@@ -93,6 +93,7 @@ def test_what_is_no_application_ends_the_start_with_4(serve):
     assert serve("other = 1", "--preload", ready=False).wait() == 4
 
 
+@pytest.mark.only_worker_class("sync", "gthread", reason="green threads that wait are no stack of the process's own")
 def test_an_import_that_takes_too_long_ends_the_start(serve):
     server = serve("import time\ntime.sleep(60)\n", "--preload", "--worker-boot-timeout", "1", ready=False)
     assert server.wait() == 3

@@ -6,6 +6,8 @@ import pytest
 
 from unicorn_core.testing.server import wait_until
 
+pytestmark = pytest.mark.each_worker_class
+
 HEAD = b"GET /hello HTTP/1.1\r\nHost: test\r\nX-Filler: " + b"a" * 500 + b"\r\n\r\n"
 
 

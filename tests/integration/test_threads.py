@@ -10,6 +10,8 @@ import pytest
 
 from unicorn_core.testing.server import wait_until
 
+pytestmark = pytest.mark.only_worker_class("gthread", reason="its own promises")
+
 APP = """
 import os, pathlib, threading, time
 
@@ -147,6 +149,20 @@ def test_a_worker_with_too_many_stuck_threads_is_replaced_and_the_healthy_ones_f
     (tmp_path / "go").touch()
     assert stuck.answer().status == 200
     server.wait_for("Worker exiting")
+
+
+def test_a_thread_that_keeps_all_others_from_running_is_as_a_worker_that_hangs(start, wire):
+    """In C code, with the interpreter's lock: then nobody leads, and the arbiter acts."""
+    source = APP.replace(
+        'path == "/gate"', 'path == "/c":\n            ctypes.PyDLL(None).sleep(60)\n        elif path == "/gate"'
+    )
+    server = start("--threads", "3", "--timeout", "1", source="import ctypes\n" + source)
+    stuck = wire(server)
+    stuck.ask("/c")
+    assert stuck.is_cut()
+    server.wait_for(r"was silent for [\d.]+ s; busy with: GET /c HTTP/1.1")
+    server.wait_for("Booting worker", count=2)
+    assert wire(server).get("/").status == 200
 
 
 def test_term_lets_all_running_requests_finish(start, wire, tmp_path):

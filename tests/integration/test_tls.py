@@ -151,12 +151,14 @@ def test_pipelined_requests_are_answered_in_order(connection):
     assert [connection.answer().body for _ in range(200)] == [b"hello"] * 200
 
 
+@pytest.mark.each_worker_class
 @pytest.mark.parametrize("size", [1, 16383, 16384, 16385, 65536, len(UPLOAD)])
 def test_bodies_of_every_size_go_both_ways(connection, size):
     for _ in range(2):
         assert connection.get("/echo", method="POST", body=UPLOAD[:size]).body == UPLOAD[:size]
 
 
+@pytest.mark.each_worker_class
 def test_a_client_that_reads_late_gets_everything(connection):
     connection.ask("/big?8000000")
     time.sleep(0.3)
@@ -167,6 +169,7 @@ def test_a_client_that_reads_late_gets_everything(connection):
     assert connection.get("/hello").body == b"hello"
 
 
+@pytest.mark.each_worker_class
 def test_large_answers_to_pipelined_requests(connection):
     connection.send(b"GET /big?300000 HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
     assert [len(connection.answer().body) for _ in range(20)] == [300_000] * 20
@@ -187,12 +190,14 @@ def test_a_client_that_expects_100_continue(connection):
     assert connection.answer().body == b"abc"
 
 
+@pytest.mark.each_worker_class
 def test_an_answer_that_breaks_off_is_seen_to(connection):
     connection.ask("/raises-later?tls", version="1.0")
     with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
         connection.rest()
 
 
+@pytest.mark.each_worker_class
 def test_an_unread_body_does_not_cost_the_answer(connection):
     connection.ask("/unread", f"Content-Length: {len(UPLOAD)}", method="POST")
     connection.send(UPLOAD[:200_000])
@@ -224,6 +229,7 @@ def test_a_request_that_comes_with_the_end_of_the_handshake(records):
     assert records.read().endswith(b"hello")
 
 
+@pytest.mark.each_worker_class
 @pytest.mark.parametrize("count", [2, 50])
 def test_records_that_come_together_are_all_read(records, count):
     """Bytes that OpenSSL had taken from the socket, and nobody from OpenSSL, would be waited for in vain."""
@@ -270,6 +276,7 @@ def test_garbage_in_place_of_a_record_ends_the_connection(records):
         records.read()
 
 
+@pytest.mark.each_worker_class
 def test_a_client_that_is_gone_in_every_stage(server, authority, secure):
     before = server.output.count("Traceback")
     for stage in range(5):
@@ -287,6 +294,7 @@ def test_a_client_that_is_gone_in_every_stage(server, authority, secure):
     assert server.output.count("Traceback") == before
 
 
+@pytest.mark.each_worker_class
 def test_a_crowd_that_is_gone_before_it_is_accepted(server, authority, secure):
     """TLS over a connection that was reset closes the descriptor, and the next connection has the same number."""
     hello = client_hello(authority)
@@ -360,6 +368,7 @@ def test_curl(server, version, authority, tmp_path):
 # Handshakes
 
 
+@pytest.mark.each_worker_class
 @pytest.mark.parametrize("version", ["tls1.3"])
 def test_fifty_slow_handshakes_disturb_nobody(server, authority, secure):
     hello = client_hello(authority)
@@ -533,6 +542,7 @@ def test_a_reload_with_a_broken_certificate_leaves_everything_as_it_is(start, au
     assert secure(server).common_name == "first"
 
 
+@pytest.mark.each_worker_class
 def test_a_graceful_stop_finishes_what_is_under_way(start, secure, tmp_path):
     server = start("--keep-alive", "2")
     idle, busy, silent = secure(server), secure(server), server.connect()
@@ -693,6 +703,9 @@ def test_a_hook_that_gives_no_context(serve, apps, certificate, tmp_path, body, 
     assert f"hook ssl_context {said}" in server.output
 
 
+@pytest.mark.only_worker_class(
+    "sync", "gthread", reason="the user of the workers may be unable to import more than that"
+)
 def test_a_key_that_only_the_arbiter_can_read(serve, secure, certificate, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs root")
@@ -710,6 +723,7 @@ def test_a_key_that_only_the_arbiter_can_read(serve, secure, certificate, tmp_pa
     assert secure(server).get("/hello").body == b"hello"
 
 
+@pytest.mark.only_worker_class("sync", "gthread", reason="gevent and eventlet import it, to patch it")
 def test_without_tls_the_module_ssl_is_not_imported(serve, tmp_path):
     server = serve(
         "import sys\n"

@@ -12,6 +12,8 @@ import pytest
 
 from unicorn_core.testing.server import ServerProcess, wait_until
 
+pytestmark = pytest.mark.only_worker_class("sync", reason="gthread leaves a turn in which a request blocks")
+
 Turn = Callable[[], contextmanager]
 
 

@@ -2,7 +2,8 @@
 
 Each test lets kept, pausing and one-shot clients ask thousands of times a second (support/load.py) while it reloads,
 resizes, upgrades, recycles, kills or stops, and counts strictly: zero failures, or, where a process is killed, no other
-failures than those of the requests that were in it. UNICORN_LOAD_FACTOR=5 repeats everything five times as often.
+failures than those of the requests that were in it. UNICORN_LOAD_FACTOR=5 repeats everything five times as often;
+UNICORN_WORKER_CLASSES=all runs all of it with each worker class.
 """
 
 import contextlib
@@ -182,6 +183,7 @@ def test_ten_reloads_fail_no_request(site, strategy, workers, listener):
     wait_until(lambda: server.worker_pids() == last, what="the end of the old workers")
 
 
+@pytest.mark.each_worker_class
 def test_reloads_without_waiting_for_the_one_before_fail_no_request(site):
     server = site.start("--workers", "2")
     with Load(server) as load:
@@ -340,6 +342,7 @@ def test_recycling_of_preloaded_workers_fails_no_request(site):
     load.flawless()
 
 
+@pytest.mark.each_worker_class
 def test_recycling_with_a_socket_for_each_worker_fails_no_request(site):
     server = site.start("--workers", "2", "--max-requests", "50", "--reuse-port")
     with Load(server) as load:
@@ -358,6 +361,7 @@ def test_twenty_killed_workers_fail_nothing_but_what_was_in_them(site, options):
         costs_of_kills(server, load, times(20))
 
 
+@pytest.mark.each_worker_class
 def test_a_killed_worker_that_was_alone_fails_nothing_but_what_was_in_it(site):
     """Until there is another one, new connections wait in the queue."""
     server = site.start("--workers", "1")
@@ -392,6 +396,7 @@ def costs_of_kills(server: ServerProcess, load: Load, number: int) -> None:
     assert load.requests > 500
 
 
+@pytest.mark.each_worker_class
 @LISTENERS
 def test_workers_that_are_told_to_leave_fail_no_request(site, listener):
     server = site.start("--workers", "2", listener=listener)
@@ -486,6 +491,7 @@ def test_an_upgrade_that_is_taken_back_fails_no_request(site, end):
 # Stopping
 
 
+@pytest.mark.each_worker_class
 @pytest.mark.parametrize("options", [(), ("--reuse-port",)], ids=["shared", "reuse-port"])
 @LISTENERS
 def test_term_answers_what_runs_and_what_waits_in_the_accept_queue(site, wire, options, listener):
@@ -537,6 +543,7 @@ def test_term_resets_nobody(site, workers, options):
         assert load.refused == load.clients
 
 
+@pytest.mark.each_worker_class
 def test_term_on_a_unix_socket_resets_nobody(site):
     for _ in range(times(3)):
         server = site.start("--workers", "2", listener="unix")
@@ -548,6 +555,7 @@ def test_term_on_a_unix_socket_resets_nobody(site):
         assert load.refused == load.clients
 
 
+@pytest.mark.each_worker_class
 def test_a_lame_duck_answers_new_connections_and_lets_every_connection_end(site, wire):
     server = site.start("--workers", "2", "--drain-delay", "2")
     kept = wire(server)

@@ -187,6 +187,7 @@ def test_fault_d3_term_answers_the_one_that_runs_and_the_three_that_wait(start, 
 # Hung workers
 
 
+@pytest.mark.only_worker_class("sync", reason="a request keeps its one thread from showing a sign of life")
 def test_ask_05_worker_timeout_says_which_request(start, wire, tmp_path):
     server = start("--timeout", "1")
     stuck = wire(server)
@@ -201,6 +202,7 @@ def test_ask_05_worker_timeout_says_which_request(start, wire, tmp_path):
     assert wire(server).get("/").body == b"one"
 
 
+@pytest.mark.only_worker_class("sync", reason="a request keeps its one thread from showing a sign of life")
 def test_ask_06_timeout_is_about_silence_and_0_means_none(start, wire, tmp_path):
     """With the same request, a server with a limit ends it, and one without lets it run."""
     limited = start("--timeout", "1")
@@ -244,6 +246,7 @@ def test_ask_07_a_busy_worker_leaves_new_connections_to_an_idle_one(start, wire,
     assert long.answer().body == b"one"
 
 
+@pytest.mark.only_worker_class("sync", reason="one request at a time")
 def test_fault_d14_two_parallel_slow_requests_never_meet_on_one_worker(start, wire):
     server = start("--workers", "2")
     tries = [pids_of_two_slow_requests(server, wire) for _ in range(20)]
@@ -251,6 +254,7 @@ def test_fault_d14_two_parallel_slow_requests_never_meet_on_one_worker(start, wi
     assert not met, f"{len(met)} of 20 tries on one worker"
 
 
+@pytest.mark.only_worker_class("sync", reason="one request at a time")
 def test_fault_d14_kept_connections_of_slow_requests_do_not_meet_either(start, wire):
     """While requests are slow, a sync worker ends kept connections, so that the next request is balanced anew."""
     server = start("--workers", "2")

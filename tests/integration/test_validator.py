@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from unicorn_core import plugins
+from unicorn_core.testing.plugins import importable
 from unicorn_core.testing.server import ServerProcess
 
 LINES = b"first\nsecond\nthird\n\nlast"
 
 
-@pytest.fixture(params=sorted(plugins.find(plugins.HTTP_PARSERS)))
+@pytest.fixture(params=importable(plugins.HTTP_PARSERS))
 def server(
     request: pytest.FixtureRequest,
     shared_server: Callable[..., ServerProcess],

@@ -11,6 +11,7 @@ from request_corpus import MALFORMED, VALID, Malformed, Valid
 
 from unicorn_core import plugins
 from unicorn_core.settings.registry import Registry, Settings, Source
+from unicorn_core.testing.plugins import importable
 from unicorn_http.codec import Codec, ConnectionFactory, Peer
 from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.policies import watched_names
@@ -87,7 +88,7 @@ def note(peer: Peer, refusal: Refusal) -> None:
     REPORTED.append(refusal.reason)
 
 
-CODECS = tuple(CodecCase(name, {"http_parser": name}) for name in sorted(plugins.find(plugins.HTTP_PARSERS)))
+CODECS = tuple(CodecCase(name, {"http_parser": name}) for name in importable(plugins.HTTP_PARSERS))
 """Those of one protocol are compared with each other, too."""
 
 
@@ -143,6 +144,9 @@ class Recorder:
             self.calls.append(("abort", error.status, error.reason))
         else:
             self.calls.append(("abort", 0, "disconnected"))
+
+    def on_control(self, data: bytes, last: bool) -> None:
+        self.calls.append(("control", data, last))
 
 
 def record(
@@ -200,7 +204,7 @@ def requests(calls: Iterable[Call]) -> list[Understood]:
             assert head is not None, "an end without a request"
             found.append(Understood(head, body, True))
             head = None
-        else:
+        elif kind != "control":
             aborted = True
     if head is not None:
         found.append(Understood(head, body, False))

@@ -1,13 +1,26 @@
-"""Small changes to requests, for tests that look for bytes on which readers disagree."""
+"""Small changes to requests, and settings to read them under, for tests that look for what readers disagree about."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from request_corpus import MALFORMED, VALID
+from request_corpus import BODY, FORWARDED, HOSTS, MALFORMED, OLD, REPORT, TOLERANT, VALID, X_FORWARDED
 
 SMALL = 600
-SEEDS: tuple[bytes, ...] = tuple(
-    case.data for case in (*VALID, *MALFORMED) if not case.settings and len(case.data) <= SMALL
+VALID_SEEDS: tuple[bytes, ...] = tuple(case.data for case in VALID if len(case.data) <= SMALL)
+SEEDS: tuple[bytes, ...] = (*VALID_SEEDS, *(case.data for case in MALFORMED if len(case.data) <= SMALL))
+
+SETTINGS: tuple[Mapping[str, str], ...] = (
+    *({}, {}, {}, TOLERANT, OLD, HOSTS, BODY, X_FORWARDED, FORWARDED, REPORT),
+    {"header_map": "refuse"},
+    {"header_map": "dangerous", **REPORT, **TOLERANT, **OLD, **X_FORWARDED},
+    {
+        "limit_request_line": "60",
+        "limit_request_fields": "4",
+        "limit_request_field_size": "40",
+        "limit_request_head": "150",
+        **TOLERANT,
+    },
 )
+"""The last has limits that the changed requests reach."""
 
 TOKENS: tuple[bytes, ...] = (
     *(bytes((byte,)) for byte in b'\0\x01\t\n\x0b\x0c\r "#%*,-/:;=?@[\\]_09AFaf{|}\x7f\x80\x85\xa0\xb2\xff'),

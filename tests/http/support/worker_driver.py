@@ -1,4 +1,4 @@
-"""A `sync` worker in this process: no arbiter, no fork, an application that the test gives."""
+"""A worker in this process: no arbiter, no fork, an application that the test gives."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from codec_driver import make_settings
 
+from unicorn_core import plugins
 from unicorn_core.listen.address import TcpAddress
 from unicorn_core.listen.listener import Listener, open_all
 from unicorn_core.observe.logs import Logger
@@ -17,7 +18,6 @@ from unicorn_core.worker import channel
 from unicorn_core.worker.base import Context
 from unicorn_core.worker.messages import Drain, Message
 from unicorn_core.worker.scoreboard import Row, Scoreboard
-from unicorn_http.workers.sync import SyncWorker
 
 Application = Callable[..., Iterable[bytes]]
 
@@ -53,6 +53,8 @@ def ask(connection: socket.socket, path: str = "/") -> bytes:
 class WorkerThread:
     """The worker runs in a thread, from `with` on until it is drained, at the end of the block at the latest.
 
+    The settings choose its class, by default `sync`.
+
     Attributes:
         worker: boots when it is asked for first.
         listener: the first of its own.
@@ -70,7 +72,7 @@ class WorkerThread:
         self._ours, theirs = channel.pair()
         resolved = make_settings(wsgi_app="app:app", **settings)
         context = Context(
-            number=1,
+            number=2,
             slot=0,
             generation=1,
             settings=resolved,
@@ -82,7 +84,8 @@ class WorkerThread:
             hooks=None,  # type: ignore[arg-type]
             load_application=lambda: application,
         )
-        self.worker = SyncWorker(context)
+        worker_class = plugins.load(plugins.WORKERS, resolved.worker_class).chosen(resolved)
+        self.worker = worker_class(context)
         signal.set_wakeup_fd(-1)
         self.worker.boot()
         self._thread = threading.Thread(target=self.worker.run)

@@ -60,9 +60,15 @@ class Script:
 
     # The outlet
 
+    taken_over = False
+
     def frame(self, request: WsgiRequest, response: ResponseHead, length: int | None) -> bytes:
         self.response = response
         return self._codec.head(request, response, length, self._persist)
+
+    def interim(self, request: WsgiRequest, status: str, fields: str) -> None:
+        if data := self._codec.interim(request, status, fields):
+            self.send(data)
 
     def send(self, *parts: bytes) -> None:
         self.writes.append(("send", b"".join(parts)))

@@ -8,7 +8,7 @@ from worker_driver import connect, listen
 
 from unicorn_core.listen.address import UnixAddress
 from unicorn_core.listen.listener import open_all
-from unicorn_core.worker.scoreboard import TAKEN, Scoreboard
+from unicorn_core.worker.scoreboard import CONNECTIONS, TAKEN, Scoreboard
 from unicorn_http.workers import acceptor as module
 from unicorn_http.workers.acceptor import GREEDY, HANDSHAKES, LOOK_AGAIN, STEP_BACK, Acceptor
 from unicorn_http.workers.pace import Pace
@@ -33,7 +33,7 @@ class Poller:
 class Bench:
     """An acceptor with one listener, and another worker beside it."""
 
-    def __init__(self, *, alone=False, fast=False, shared=True):
+    def __init__(self, *, alone=False, fast=False, shared=True, even=False):
         board = Scoreboard()
         self.row, self.other = board.take(), board.take()
         self.row.load(0)
@@ -46,7 +46,7 @@ class Bench:
         self.listener = listen()
         self.fd = self.listener.socket.fileno()
         log = logging.getLogger("test")
-        self.acceptor = Acceptor([self.listener], self.poller, self.row, self.pace, shared, log)
+        self.acceptor = Acceptor([self.listener], self.poller, self.row, self.pace, shared, log, even)
         self.acceptor.watch()
 
     def step_back(self, now=NOW):
@@ -106,6 +106,18 @@ def test_a_worker_with_something_before_it_steps_back_for_one_that_has_less(benc
     assert one.acceptor.due_at() == pytest.approx(NOW + LOOK_AGAIN)
 
 
+def test_where_connections_shall_be_even_it_steps_back_for_one_that_keeps_fewer(bench):
+    one, plain = bench(fast=True, even=True), bench(fast=True)
+    for each in (one, plain):
+        each.other.load(0)
+        each.row.cells[CONNECTIONS], each.other.cells[CONNECTIONS] = 10, 9
+    assert one.acceptor.fair(False, NOW) == 1
+    for each in (one, plain):
+        each.other.cells[CONNECTIONS] = 8
+    assert one.acceptor.fair(False, NOW) == 0
+    assert plain.acceptor.fair(False, NOW) == 1
+
+
 def test_it_looks_again_soon_and_insists_in_the_end(bench):
     one = bench()
     one.step_back()
@@ -147,11 +159,21 @@ def test_without_descriptors_it_tries_again_in_a_second(bench, monkeypatch, capl
             raise OSError(24, "Too many open files")
 
     source = one.acceptor._sources[one.fd]
-    monkeypatch.setattr(source, "listener", type("L", (), {"socket": Exhausted()})())
+    monkeypatch.setattr(source, "listener", Exhausted())
     assert one.acceptor.accept(one.fd, NOW) is None
     assert not one.poller.watched
     assert one.acceptor.due_at() == NOW + module.RETRY
-    assert "Cannot accept connections: Too many open files" in caplog.text
+    assert "Cannot accept connections, they wait: Too many open files (raise the limit" in caplog.text
+
+    # It is told once, however long that lasts, and again when it has been over for a while.
+    now = NOW
+    for _ in range(100):
+        now += module.RETRY
+        assert one.acceptor.due(now, False) == [one.fd]
+        assert one.acceptor.accept(one.fd, now) is None
+    assert caplog.text.count("Cannot accept") == 1
+    one.acceptor.accept(one.fd, now + module.RECOVERED + 1)
+    assert caplog.text.count("Cannot accept") == 2
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -38,19 +38,42 @@ def test_a_leader_that_comes_back_in_time_still_leads() -> None:
     crew = Crew()
     crew.follow()
     for _ in range(1000):
-        crew.lay_down(time.monotonic())
-        assert crew.take_up()
+        crew.lay_down(1, time.monotonic())
+        assert crew.take_up(1)
 
 
 def test_a_stuck_leader_is_replaced_and_finds_out() -> None:
     crew, led, done = Crew(), [], threading.Event()
     crew.follow()
     thread = follower(crew, led, "deputy", done)
-    crew.lay_down(time.monotonic())
+    crew.lay_down(1, time.monotonic())
     wait_until(lambda: led == [("deputy", True)], what="the deputy's leading")
-    assert not crew.take_up()
+    assert not crew.take_up(1)
     done.set()
     thread.join(10)
+    assert crew.follow() is False
+
+
+def test_a_leader_that_was_replaced_does_not_take_its_successors_right() -> None:
+    crew, led, laid, over = Crew(), [], threading.Event(), threading.Event()
+    crew.follow()
+
+    def succeed() -> None:
+        led.append(crew.follow())
+        crew.lay_down(2, time.monotonic() + 100)
+        laid.set()
+        over.wait(10)
+        led.append(crew.take_up(2))
+        crew.hand_on()
+
+    thread = threading.Thread(target=succeed, daemon=True)
+    thread.start()
+    crew.lay_down(1, time.monotonic())
+    assert laid.wait(10)
+    assert not crew.take_up(1)
+    over.set()
+    thread.join(10)
+    assert led == [True, True]
     assert crew.follow() is False
 
 
@@ -92,10 +115,10 @@ def test_there_is_never_more_than_one_leader() -> None:
                 if len(leading) > 1:
                     overlaps.append(number)
                 leading.remove(number)
-                crew.lay_down(time.monotonic())
+                crew.lay_down(number, time.monotonic())
                 if (turns + number) % 7 == 0:
                     time.sleep(PATIENCE * 3)
-                if not crew.take_up():
+                if not crew.take_up(number):
                     break
             else:
                 crew.hand_on()

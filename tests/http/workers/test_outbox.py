@@ -1,5 +1,7 @@
 """Answers are held for the end of the turn only where that delays nobody noticeably."""
 
+import threading
+
 import pytest
 
 from unicorn_http.workers.outbox import CHANCES, LONGEST_HOLD, PENALTY_CALLS, PENALTY_SECONDS, RARE, SLOW_CALL, Outbox
@@ -222,3 +224,31 @@ def test_an_answer_is_not_held_through_a_long_call_that_is_put_down_to_chance():
     outbox.called(10.0, 10.0 + FAST)
     outbox.called(10.0 + FAST, 10.1)
     assert holder.released == 1
+
+
+def test_a_release_is_over_when_it_returns_also_if_another_thread_was_at_it(outbox):
+    """Whoever leads next may serve those connections again, and its answers must come behind the held ones."""
+    entered, go, order = threading.Event(), threading.Event(), []
+
+    class Slow(Holder):
+        def release(self):
+            entered.set()
+            go.wait(10)
+            order.append("held answer")
+
+    outbox.held.append(Slow())
+    first = threading.Thread(target=outbox.release)
+    first.start()
+    assert entered.wait(10)
+
+    def release_and_go_on():
+        outbox.release()
+        order.append("next answer")
+
+    second = threading.Thread(target=release_and_go_on)
+    second.start()
+    second.join(0.1)
+    go.set()
+    for thread in (first, second):
+        thread.join(10)
+    assert order == ["held answer", "next answer"]

@@ -7,7 +7,9 @@ import flask
 import pytest
 import simple_websocket
 from flask_sock import Sock
-from worker_driver import WorkerThread, ask, connect, hello
+from worker_driver import ask, connect, hello
+
+pytestmark = pytest.mark.each_worker_class
 
 REQUEST = b"GET /take HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -43,8 +45,8 @@ def echo(sock):
 
 @pytest.mark.parametrize("key", ["unicorn.socket", "gunicorn.socket"])
 @pytest.mark.parametrize("end", [StopIteration, None])
-def test_the_application_has_the_socket_and_the_server_adds_nothing(key, end, capfd):
-    with WorkerThread(taking(echo, key, end)) as worker:
+def test_the_application_has_the_socket_and_the_server_adds_nothing(worker_thread, key, end, capfd):
+    with worker_thread(taking(echo, key, end)) as worker:
         with connect(worker.listener) as sock:
             ask(sock)
             sock.sendall(REQUEST)
@@ -59,16 +61,16 @@ def test_the_application_has_the_socket_and_the_server_adds_nothing(key, end, ca
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_earlier_answers_come_first_and_later_requests_are_not_served():
-    with WorkerThread(taking(lambda sock: sock.sendall(b"mine"))) as worker, connect(worker.listener) as sock:
+def test_earlier_answers_come_first_and_later_requests_are_not_served(worker_thread):
+    with worker_thread(taking(lambda sock: sock.sendall(b"mine"))) as worker, connect(worker.listener) as sock:
         sock.sendall(REQUEST.replace(b"/take", b"/") * 3 + REQUEST + REQUEST.replace(b"/take", b"/"))
         received = rest(sock)
     assert received.count(b"hello") == 3
     assert received.endswith(b"hellomine")
 
 
-def test_closing_it_ends_the_connection_and_never_another_one():
-    with WorkerThread(taking(lambda sock: (sock.sendall(b"bye"), sock.close()))) as worker:
+def test_closing_it_ends_the_connection_and_never_another_one(worker_thread):
+    with worker_thread(taking(lambda sock: (sock.sendall(b"bye"), sock.close()))) as worker:
         for _ in range(5):
             with connect(worker.listener) as kept, connect(worker.listener) as sock:
                 sock.sendall(REQUEST)
@@ -76,12 +78,12 @@ def test_closing_it_ends_the_connection_and_never_another_one():
                 ask(kept)
 
 
-def test_an_error_afterwards_is_logged_and_nothing_is_sent(capfd):
+def test_an_error_afterwards_is_logged_and_nothing_is_sent(worker_thread, capfd):
     def use(sock):
         sock.sendall(b"mine")
         raise ValueError("after that")
 
-    with WorkerThread(taking(use)) as worker:
+    with worker_thread(taking(use)) as worker:
         with connect(worker.listener) as sock:
             sock.sendall(REQUEST)
             assert sock.recv(100) == b"mine"
@@ -92,7 +94,7 @@ def test_an_error_afterwards_is_logged_and_nothing_is_sent(capfd):
     assert "after that" in capfd.readouterr().err
 
 
-def test_to_look_at_environ_takes_nothing():
+def test_to_look_at_environ_takes_nothing(worker_thread):
     def use(sock):
         assert not hasattr(sock, "__html__")
         assert not hasattr(sock, "no_such_thing")
@@ -103,19 +105,19 @@ def test_to_look_at_environ_takes_nothing():
         use(environ["unicorn.socket"])
         return hello(environ, start)
 
-    with WorkerThread(application) as worker, connect(worker.listener) as sock:
+    with worker_thread(application) as worker, connect(worker.listener) as sock:
         for _ in range(3):
             ask(sock)
 
 
-def test_stop_iteration_alone_closes_without_an_answer(capfd):
-    with WorkerThread(taking(lambda sock: None)) as worker, connect(worker.listener) as sock:
+def test_stop_iteration_alone_closes_without_an_answer(worker_thread, capfd):
+    with worker_thread(taking(lambda sock: None)) as worker, connect(worker.listener) as sock:
         sock.sendall(REQUEST)
         assert rest(sock) == b""
     assert capfd.readouterr().err == ""
 
 
-def test_flask_sock(capfd):
+def test_flask_sock(worker_thread, capfd):
     app = flask.Flask(__name__)
     app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 25}
 
@@ -128,7 +130,7 @@ def test_flask_sock(capfd):
     def index():
         return flask.Response(b"hello", headers={"Content-Length": "5"})
 
-    with WorkerThread(app) as worker:
+    with worker_thread(app) as worker:
         host, port = worker.listener.socket.getsockname()[:2]
         for _ in range(3):
             client = simple_websocket.Client(f"ws://{host}:{port}/echo")
@@ -145,10 +147,10 @@ def test_flask_sock(capfd):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ws-")]
 
 
-def test_the_socket_waits():
+def test_the_socket_waits(worker_thread):
     seen = []
-    look = taking(lambda sock: seen.append((sock.getblocking(), sock.family)))
-    with WorkerThread(look) as worker, connect(worker.listener) as sock:
+    look = taking(lambda sock: seen.append((sock.gettimeout(), sock.family)))
+    with worker_thread(look) as worker, connect(worker.listener) as sock:
         sock.sendall(REQUEST)
         rest(sock)
-    assert seen == [(True, socket.AF_INET)]
+    assert seen == [(None, socket.AF_INET)]

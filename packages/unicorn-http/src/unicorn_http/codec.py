@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from unicorn_core.settings.registry import Settings
+from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.refusal import CodecError, Refusal
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
@@ -19,7 +20,8 @@ from unicorn_http.semantics.response import ResponseHead
 class Sink(Protocol):
     """Who receives requests.
 
-    For each: `new_request`, `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point.
+    For each: `new_request`, `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point. Beside that,
+    `on_control`.
     """
 
     def new_request(self) -> Request:
@@ -37,6 +39,13 @@ class Sink(Protocol):
 
     def on_abort(self, error: CodecError) -> None:
         """Nothing more can be read from this connection; the codec ignores what is fed after this."""
+
+    def on_control(self, data: bytes, last: bool) -> None:
+        """The codec itself has something to tell the peer, which belongs to no request: it is to be written now.
+
+        Args:
+            last: the connection ends with it.
+        """
 
 
 class Codec(Protocol):
@@ -63,6 +72,15 @@ class Codec(Protocol):
         Args:
             length: of the whole body where it is known; None where it is not.
             persist: the server is willing to keep the connection.
+        """
+        ...
+
+    def interim(self, request: Request, status: str, fields: str) -> bytes:
+        """The bytes of an interim response (RFC 9110 section 15.2); b"" where the client cannot have one.
+
+        Args:
+            status: such as "103 Early Hints".
+            fields: their lines, each with its CRLF.
         """
         ...
 
@@ -103,7 +121,25 @@ class ProtocolFactory(Protocol):
     def __call__(self, settings: Settings, server_lines: ServerLines, report: ReportOf) -> "ConnectionFactory": ...
 
 
+class AllowedPeers(Struct, frozen=True):
+    """Who may connect at all.
+
+    Attributes:
+        setting: that names them.
+    """
+
+    setting: str
+    peers: TrustedPeers
+
+
 class ConnectionFactory(Protocol):
-    """Makes a codec for each connection."""
+    """Makes a codec for each connection.
+
+    Attributes:
+        allowed: others are turned away before anything is read of them; None: everybody may speak this protocol.
+    """
+
+    @property
+    def allowed(self) -> AllowedPeers | None: ...
 
     def __call__(self, sink: Sink, peer: Peer) -> Codec: ...

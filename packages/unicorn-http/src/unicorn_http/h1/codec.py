@@ -1,41 +1,19 @@
-"""The HTTP/1.1 codec: a small machine of phases around the rules in unicorn_http.semantics."""
+"""The HTTP/1.1 codec: heads by the rules in unicorn_http.semantics, and the framing of answers."""
 
 from unicorn_http.codec import ServerLines, Sink
-from unicorn_http.semantics.chunked import ChunkedDecoder
 from unicorn_http.semantics.head import FieldMemo, HeadPolicy, SplitFields
 from unicorn_http.semantics.limits import LEADING_EMPTY_LINES, MOST_LEADING_EMPTY_LINES
-from unicorn_http.semantics.refusal import Disconnected, Refusal
+from unicorn_http.semantics.refusal import Refusal
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 from unicorn_http.semantics.scan import HeadScan
-
-# What the next bytes are: plain numbers, because an enum costs a look-up where every request passes.
-_HEAD = 0
-_COUNTED = 1
-_CHUNKED = 2
-_IGNORE = 3
+from unicorn_http.serial import HEAD, SerialCodec
 
 
-class H1Codec:
-    """One connection. Each state takes bytes and gives those back that belong to the next one."""
+class H1Codec(SerialCodec):
+    """One connection."""
 
-    __slots__ = (
-        "_ahead",
-        "_chunked",
-        "_empty_lines",
-        "_held",
-        "_left",
-        "_memo",
-        "_pieces",
-        "_policy",
-        "_scan",
-        "_server",
-        "_sink",
-        "_split",
-        "_state",
-        "pending",
-        "pending_body",
-    )
+    __slots__ = ("_empty_lines", "_memo", "_scan", "_server", "_split")
 
     def __init__(
         self,
@@ -44,60 +22,33 @@ class H1Codec:
         split: SplitFields,
         server: ServerLines,
     ) -> None:
-        self._sink = sink
-        self._policy = policy
+        super().__init__(sink, policy)
         self._split = split
         self._server = server
         self._memo = FieldMemo()
-        self._state = _HEAD
-        self.pending = self.pending_body = False
-        self._held = bytearray()  # a head of which only a part has come
         self._scan: HeadScan | None = None
         self._empty_lines = 0
-        self._left = 0
-        self._ahead: Request | None = None  # of which the sink is told once its body is complete
-        self._pieces: list[bytes] = []
-        self._chunked: ChunkedDecoder | None = None
 
     # Requests
 
     def feed(self, data: bytes) -> None:
-        try:
-            if self._state == _HEAD and not self._held:
-                end = data.find(b"\r\n\r\n")
-                if end > 0 and end + 4 == len(data) and data[0] > 0x20:
-                    # Exactly one head, as nearly always.
-                    sink = self._sink
-                    self._empty_lines = 0
+        if self._state == HEAD and not self._held:
+            end = data.find(b"\r\n\r\n")
+            if end > 0 and end + 4 == len(data) and data[0] > 0x20:
+                # Exactly one head, as nearly always.
+                sink = self._sink
+                self._empty_lines = 0
+                try:
                     request = self._policy.read(data, self._split, sink.new_request, self._memo)
                     if request.content_length or request.chunked:
                         self._expect_body(request)
                     else:
                         sink.on_request(request)
                         sink.on_end()
-                    return
-            while data:
-                data = self._step(data)
-        except Refusal as error:
-            self._state = _IGNORE
-            self._sink.on_abort(error)
-
-    def feed_eof(self) -> None:
-        """An end between two requests is no news for the sink; one within a request is."""
-        clean = self._state == _IGNORE or (self._state == _HEAD and not self._held)
-        self._state = _IGNORE
-        if not clean:
-            self._sink.on_abort(Disconnected("the client closed the connection in the middle of a request"))
-
-    def _step(self, data: bytes) -> bytes:
-        """Take what belongs to the present state; give the rest back."""
-        if self._state == _HEAD:
-            return self._read_head(data)
-        if self._state == _COUNTED:
-            return self._read_counted(data)
-        if self._state == _CHUNKED:
-            return self._read_chunked(data)
-        return b""
+                except Refusal as error:
+                    self._refuse(error)
+                return
+        super().feed(data)
 
     def _read_head(self, data: bytes) -> bytes:
         end = data.find(b"\r\n\r\n")
@@ -139,58 +90,7 @@ class H1Codec:
     def _begin(self, raw: bytes) -> None:
         request = self._policy.read(raw, self._split, self._sink.new_request, self._memo)
         self._empty_lines = 0
-        if request.has_body:
-            self._expect_body(request)
-        else:
-            self._sink.on_request(request)
-            self._sink.on_end()
-
-    def _expect_body(self, request: Request) -> None:
-        """A client that waits for "100 Continue" sends the body when the application asks for it, not before."""
-        if 0 < request.content_length <= self._policy.limits.ahead and not request.expects_continue:
-            self._ahead = request
-            self.pending = self.pending_body = True
-        else:
-            self._sink.on_request(request)
-        if request.chunked:
-            self._chunked = ChunkedDecoder(self._policy.limits, self._policy.tolerance)
-            self._state = _CHUNKED
-        else:
-            self._left = request.content_length
-            self._state = _COUNTED
-
-    def _read_counted(self, data: bytes) -> bytes:
-        piece = data[: self._left]
-        self._left -= len(piece)
-        sink = self._sink
-        if self._ahead is None:
-            sink.on_body(piece)
-        else:
-            self._pieces.append(piece)
-        if not self._left:
-            self._state = _HEAD
-            if self._ahead is not None:
-                self._hand_over(self._ahead)
-            sink.on_end()
-        return data[len(piece) :]
-
-    def _hand_over(self, request: Request) -> None:
-        """Its body is complete."""
-        pieces, self._pieces = self._pieces, []
-        self._ahead = None
-        self.pending = self.pending_body = False
-        self._sink.on_request(request)
-        self._sink.on_body(b"".join(pieces))
-
-    def _read_chunked(self, data: bytes) -> bytes:
-        assert self._chunked is not None
-        rest = self._chunked.feed(data, self._sink.on_body)
-        if rest is None:
-            return b""
-        self._chunked = None
-        self._state = _HEAD
-        self._sink.on_end()
-        return rest
+        self._take(request)
 
     # Responses
 
@@ -215,3 +115,7 @@ class H1Codec:
                 text += "Connection: keep-alive\r\n"
         response.bodiless = bodiless
         return f"{text}{self._server.lines}\r\n".encode("latin-1")
+
+    def interim(self, request: Request, status: str, fields: str) -> bytes:
+        """See unicorn_http.codec.Codec; HTTP/1.0 has none."""
+        return f"HTTP/1.1 {status}\r\n{fields}\r\n".encode("latin-1") if request.protocol == "HTTP/1.1" else b""

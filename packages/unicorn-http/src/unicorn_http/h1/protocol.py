@@ -5,17 +5,14 @@ from functools import partial
 from unicorn_core import plugins
 from unicorn_core.errors import PluginError
 from unicorn_core.settings.registry import Settings
-from unicorn_http.codec import Codec, Peer, ReportOf, ServerLines, Sink
+from unicorn_http.codec import AllowedPeers, Codec, Peer, ReportOf, ServerLines, Sink
 from unicorn_http.h1.codec import H1Codec
 from unicorn_http.h1.counting import CountingH1Codec
 from unicorn_http.semantics.head import SplitFields
-from unicorn_http.semantics.policies import Policies
-from unicorn_http.semantics.refusal import Refusal
-from unicorn_http.semantics.tolerance import Report
+from unicorn_http.semantics.policies import UNKNOWN, Policies
+from unicorn_http.semantics.tolerance import OncePerReason
 
-UNKNOWN = "unknown"
-"""Stands for a client whose address is not told (RFC 7239 section 6.2): no list of addresses has it."""
-FASTEST_FIRST = ("builtin", "httptools", "h11")
+FASTEST_FIRST = ("h1c", "builtin", "httptools", "h11")
 
 
 def load_parser(name: str) -> SplitFields:
@@ -38,6 +35,8 @@ def load_parser(name: str) -> SplitFields:
 class HttpProtocol:
     """Makes the codec of each connection; the caches and policies are a worker's."""
 
+    allowed: AllowedPeers | None = None
+
     def __init__(self, settings: Settings, server: ServerLines, report: ReportOf) -> None:
         self._split = load_parser(settings.http_parser)
         self._server = server
@@ -48,24 +47,10 @@ class HttpProtocol:
     def __call__(self, sink: Sink, peer: Peer) -> Codec:
         policy = self._policies.of(peer.client if peer.told else UNKNOWN)
         if self._report:
-            policy = policy.reporting(_OncePerReason(partial(self._report, peer)))
+            policy = policy.reporting(OncePerReason(partial(self._report, peer)))
         if self._requests:
             return CountingH1Codec(sink, policy, self._split, self._server, self._requests)
         return H1Codec(sink, policy, self._split, self._server)
-
-
-class _OncePerReason:
-    """Reports of one connection: a client that breaks a rule mostly does so in each request, and a head that comes in
-    pieces is looked at more than once."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._reported: set[str] = set()
-
-    def __call__(self, refusal: Refusal) -> None:
-        if refusal.reason not in self._reported:
-            self._reported.add(refusal.reason)
-            self._report(refusal)
 
 
 def protocol(settings: Settings, server: ServerLines, report: ReportOf) -> HttpProtocol:

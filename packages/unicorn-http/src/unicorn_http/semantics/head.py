@@ -79,6 +79,35 @@ class FieldMemo:
             self.request = request.repeated()
 
 
+class KnownLines(dict[bytes, tuple[str, str] | None]):
+    """Request line -> method and target; None for a line that needs another look. A bounded cache of what came lately.
+
+    What it knows is valid whatever may be tolerated: a well-known method, a path, HTTP/1.1, as nearly all lines are.
+    """
+
+    MOST = 512
+    LONGEST = 256
+
+    def __missing__(self, line: bytes) -> tuple[str, str] | None:
+        parts = str(line, "latin-1").split(" ")
+        if not (
+            len(parts) == 3
+            and parts[2] == "HTTP/1.1"
+            and parts[0] in METHODS
+            and (target := parts[1]).startswith("/")
+            and target.isascii()
+            and target.isprintable()
+            and "#" not in target
+        ):
+            return None
+        known = parts[0], target
+        if len(line) <= self.LONGEST:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[line] = known
+        return known
+
+
 class HeadPolicy:
     """What one connection's heads are read by.
 
@@ -89,7 +118,7 @@ class HeadPolicy:
         harmless: bytes of a head that is so small that only the number of its fields can exceed a limit.
     """
 
-    __slots__ = ("harmless", "hosts", "limits", "proxy", "scheme", "tolerance", "underscores")
+    __slots__ = ("_lines", "harmless", "hosts", "limits", "proxy", "scheme", "tolerance", "underscores")
 
     def __init__(
         self,
@@ -107,6 +136,7 @@ class HeadPolicy:
         self.hosts = hosts
         self.tolerance = tolerance
         self.harmless = min(limits.line, limits.field, limits.head)
+        self._lines = KnownLines()
 
     def reporting(self, report: Report) -> "HeadPolicy":
         """The same for one connection, of which breaches of rules that are only watched are reported."""
@@ -136,25 +166,17 @@ class HeadPolicy:
             end = raw.find(b"\r\n")
             line = raw[:end]
             block = raw[end + 2 :]
-            parts = str(line, "latin-1").split(" ")
-            # Most requests: a well-known method, a path, HTTP/1.1, and a head so small that only the number of fields
-            # can exceed a limit.
-            if (
-                len(parts) == 3
-                and parts[2] == "HTTP/1.1"
-                and parts[0] in METHODS
-                and (target := parts[1]).startswith("/")
-                and target.isascii()
-                and target.isprintable()
-                and "#" not in target
-                and len(raw) <= self.harmless
-            ):
+            known = self._lines[line]
+            # Most requests: a known line, and a head so small that only the number of fields can exceed a limit.
+            if known is not None and len(raw) <= self.harmless:
                 if memo and block == memo.block and memo.request:
                     request = memo.request.repeated()
-                    request.line, request.method, request.target = line, parts[0], target
+                    request.line = line
+                    request.method, request.target = known
                     return request
                 request = new_request()
-                request.line, request.method, request.target = line, parts[0], target
+                request.line = line
+                request.method, request.target = known
             else:
                 memo = None
                 check_line_length(line, limits)

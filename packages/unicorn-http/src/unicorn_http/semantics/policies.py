@@ -8,6 +8,9 @@ from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.proxied import Forwarded, ProxyFields, XForwarded
 from unicorn_http.semantics.tolerance import RIGID, Tolerance
 
+UNKNOWN = "unknown"
+"""Stands for a client whose address is not told (RFC 7239 section 6.2): no list of addresses has it."""
+
 
 class Policies:
     """Of two kinds of peers: proxies that are believed, and all others."""

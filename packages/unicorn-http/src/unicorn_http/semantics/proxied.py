@@ -37,7 +37,7 @@ class Proxied(Struct, frozen=True):
         client: an IP address, or what stands for one that is not told: "unknown", or "_" and a name (RFC 7239
             section 6.3).
         client_port: of the client.
-        scheme: http or https; always given.
+        scheme: http or https; the fields of a proxy always give one.
         host: value for Host, with the port if that is not the scheme's own.
         server, port: host and port of the URL; `port` also if only that was said.
         prefix: of the path, which the proxy has taken away, percent-encoded and without a slash at its end.
@@ -50,6 +50,20 @@ class Proxied(Struct, frozen=True):
     server: str = ""
     port: int = 0
     prefix: str = ""
+
+    def over(self, other: "Proxied | None") -> "Proxied":
+        """Both: what this one does not say is as the other, a nearer proxy, says."""
+        if other is None:
+            return self
+        return Proxied(
+            self.client or other.client,
+            self.client_port if self.client else other.client_port,
+            self.scheme,
+            self.host or other.host,
+            self.server or other.server,
+            self.port or other.port,
+            self.prefix or other.prefix,
+        )
 
 
 class ProxyFields(Protocol):

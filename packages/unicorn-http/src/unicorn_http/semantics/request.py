@@ -1,5 +1,6 @@
 """One request on its way from the codec to the gateway."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from unicorn_http.semantics.fields import SINGLE, FieldNames
@@ -94,9 +95,34 @@ class Request:
                 raise ValueError("a field line has no colon")
             self.on_header(name.encode("latin-1"), value.lstrip(" \t").encode("latin-1"))
 
+    def take_pairs(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        """All fields at once: names, which are not yet checked, and values without the blanks around them.
+
+        Raises:
+            ValueError, Refusal: as `on_header`.
+        """
+        for name, value in pairs:
+            self.on_header(name, value)
+
     def take_proxied(self, said: Proxied) -> None:
         """A believed proxy has told about the client: `said` takes the place of what the connection shows."""
         raise NotImplementedError
+
+    def take_variables(self, variables: Mapping[str, str]) -> None:
+        """The server before this one has told these variables (RFC 3875 section 4.1), which are checked: they take the
+        place of what the connection shows. The path, the fields and the scheme are not among them."""
+        raise NotImplementedError
+
+    def detached(self) -> Self:
+        """An empty one that knows nothing of a connection, to be filled and remembered."""
+        raise NotImplementedError
+
+    def become(self, other: Self) -> None:
+        """Be, on this connection, what a detached one was filled with."""
+        self.line, self.method, self.target, self.protocol = other.line, other.method, other.target, other.protocol
+        self.keep_alive, self.scheme, self.script_name = other.keep_alive, other.scheme, other.script_name
+        self.chunked, self.content_length = other.chunked, other.content_length
+        self.watched = other.watched
 
     def store(self, name: bytes, value: bytes) -> None:
         """Store a field whose name was checked; `name` in lower case."""
@@ -157,8 +183,28 @@ class ListRequest(Request):
             return
         self.fields.append((key, value.rstrip(b" \t")))
 
+    def take_pairs(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        ordinary = self.names.ordinary
+        append = self.fields.append
+        for name, value in pairs:
+            key = ordinary[name]
+            if key is not None or (key := self.notice(name, value)) is not None:
+                append((key, value))
+
     def take_proxied(self, said: Proxied) -> None:
-        self.proxied = said
+        self.proxied = said.over(self.proxied)
+
+    def take_variables(self, variables: Mapping[str, str]) -> None:
+        told = variables.get
+        client_port, port = int(told("REMOTE_PORT") or 0), int(told("SERVER_PORT") or 0)
+        self.proxied = Proxied(told("REMOTE_ADDR", ""), client_port, self.scheme, "", told("SERVER_NAME", ""), port)
+
+    def detached(self) -> Self:
+        return type(self)(self.names)
+
+    def become(self, other: Self) -> None:
+        super().become(other)
+        self.fields, self.proxied = other.fields.copy(), other.proxied
 
     def store(self, name: bytes, value: bytes) -> None:
         self.fields.append((name, value))

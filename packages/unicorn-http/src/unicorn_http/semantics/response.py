@@ -27,7 +27,7 @@ class InvalidResponseError(ValueError):
     """The application's head cannot be sent as it is."""
 
 
-class _LengthLine(str):
+class LengthLine(str):
     """The line of a Content-Length, with the number in it."""
 
     length: int
@@ -59,7 +59,7 @@ class _Lines(dict[tuple[str, str], str]):
         if lower == "content-length":
             if not (value.isascii() and value.isdecimal() and len(value) < 19):
                 raise InvalidResponseError(f"Content-Length {value!r} is not a number")
-            line = _LengthLine(line)
+            line = LengthLine(line)
             line.length = int(value)
         if len(self) < self.LARGEST and len(line) < self.LONGEST:
             self[field] = line
@@ -124,7 +124,7 @@ class ResponseHead:
                 line = _LINES[field]
             except TypeError:  # not hashable: PEP 3333 asks for tuples, but lists are seen
                 line = _LINES[tuple(field)]  # type: ignore[index]
-            if type(line) is _LengthLine:
+            if type(line) is LengthLine:
                 if self.content_length is not None:
                     raise InvalidResponseError("Content-Length is declared twice")
                 self.content_length = line.length
@@ -136,15 +136,22 @@ class ResponseHead:
         self.text = text
 
 
-def early_hints(fields: Iterable[tuple[str, str]]) -> bytes:
-    """A response 103 (RFC 8297) with these fields, without those that are the server's or that frame; b"" without any.
+def checked_line(name: str, value: str) -> str:
+    """A field's line, a `LengthLine` for Content-Length; "" for a field that is the server's to say.
+
+    Raises:
+        InvalidResponseError: something that must not be sent.
+    """
+    return _LINES[name, value]
+
+
+def early_hints(fields: Iterable[tuple[str, str]]) -> str:
+    """The lines of a response 103 (RFC 8297) with these fields, without those that are the server's or that frame.
 
     Raises:
         InvalidResponseError: something that must not be sent (RFC 9110 section 5.5).
     """
-    lines = [line for name, value in fields if type(line := _LINES[name, value]) is not _LengthLine]
-    text = "".join(lines)
-    return f"HTTP/1.1 103 Early Hints\r\n{text}\r\n".encode("latin-1") if text else b""
+    return "".join(line for name, value in fields if type(line := _LINES[name, value]) is not LengthLine)
 
 
 _LINES = _Lines()

@@ -34,7 +34,7 @@ class HeadScan:
                 self._check_length(part)
                 if b"\r" in part:
                     raise _bare_cr()
-                raise _head_too_large()
+                raise head_too_large()
             line = bytes(raw[self._at : end])
             if not line.endswith(b"\r"):
                 self._check_length(line)
@@ -48,7 +48,7 @@ class HeadScan:
         if b"\r" in rest[:-1]:
             raise _bare_cr()
         if len(raw) > self._limits.head:
-            raise _head_too_large()
+            raise head_too_large()
 
     def _read(self, line: bytes) -> None:
         self._check_length(line)
@@ -122,7 +122,7 @@ def field_too_large(limits: Limits) -> Refusal:
     return Refusal(431, "field-too-large", f"a header field is longer than {limits.field} bytes", "RFC 6585 section 5")
 
 
-def _head_too_large() -> Refusal:
+def head_too_large() -> Refusal:
     return Refusal(431, "head-too-large", "the request head is too large", "RFC 6585 section 5")
 
 

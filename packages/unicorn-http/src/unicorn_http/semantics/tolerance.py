@@ -66,4 +66,18 @@ class Tolerance(Struct, frozen=True):
         return name not in self.rigid and not name.startswith(b"x-forwarded-")
 
 
+class OncePerReason:
+    """Reports of one connection: a client that breaks a rule mostly does so in each request, and a head that comes in
+    pieces is looked at more than once."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._reported: set[str] = set()
+
+    def __call__(self, refusal: Refusal) -> None:
+        if refusal.reason not in self._reported:
+            self._reported.add(refusal.reason)
+            self._report(refusal)
+
+
 STRICT = Tolerance()

@@ -16,7 +16,7 @@ from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.worker.scoreboard import Row
 from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.poller import READ, Poller
+from unicorn_http.workers.poller import READ, Watcher
 
 GREEDY = 64
 """Connections accepted in a row by a worker that is alone; one of several leaves the others their share."""
@@ -26,6 +26,8 @@ LOOK_AGAIN = 0.002
 """Seconds until it looks whether the other has taken it."""
 RETRY = 1.0
 """Seconds until it tries again after the system had no descriptor for a connection."""
+RECOVERED = 10.0
+"""Seconds without such a failure after which the next one is told of again."""
 HANDSHAKES = 0.1
 """Seconds for which a listener that lets nobody new in stays open: handshakes that have begun finish meanwhile."""
 
@@ -58,25 +60,35 @@ class Acceptor:
     Args:
         row: the worker's own, to see others.
         shared: other workers accept from the same listeners (without setting reuse_port).
+        even: it keeps connections however busy it is, so each worker shall have about as many.
 
     Attributes:
         watching: the poller tells of new connections.
     """
 
     def __init__(
-        self, listeners: Iterable[Listener], poller: Poller, row: Row, pace: Pace, shared: bool, log: Logger
+        self,
+        listeners: Iterable[Listener],
+        poller: Watcher,
+        row: Row,
+        pace: Pace,
+        shared: bool,
+        log: Logger,
+        even: bool = False,
     ) -> None:
         self._sources: dict[int, Source] = {}
         self._poller = poller
         self._row = row
         self._pace = pace
         self._shared = shared
+        self._even = even
         self._log = log
         self.watching = False
         self._exclusive = False
         self._stepped_back = False
         self._waiting_since = 0.0  # when it stepped back from a connection of which it does not know that it is gone
         self._resume_at = float("inf")  # when an interruption ends by itself
+        self._exhausted_at = float("-inf")  # when the system last had no descriptor
         self._add(None, listeners)
 
     def __contains__(self, fd: int) -> bool:
@@ -158,7 +170,8 @@ class Acceptor:
         """
         if not self._shared or self._row.alone():
             return GREEDY
-        if held and not self._pace.fast and self._row.another_has_less():
+        loaded = held and not self._pace.fast and self._row.another_has_less()
+        if loaded or (self._even and self._row.another_keeps_fewer()):
             if not self._waiting_since:
                 self._waiting_since = now
             if now - self._waiting_since < STEP_BACK:
@@ -173,7 +186,7 @@ class Acceptor:
         self._waiting_since = 0.0
         while True:
             try:
-                sock, address = source.listener.socket.accept()
+                sock, address = source.listener.accept()
             except BlockingIOError:
                 # A unix socket that turns new clients away would look ready for ever.
                 if now >= source.ends_at or (source.listener.is_unix and source.listener.turns_away()):
@@ -181,8 +194,7 @@ class Acceptor:
                 return None
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._log.error("Cannot accept connections: %s; trying again in a second", error.strerror)
-                    self.pause(now + RETRY)
+                    self._wait_for_descriptors(error, now)
                     return None
                 if error.errno in _BROKEN:
                     self._log.error("A listener is broken and is given up: %s", error.strerror)
@@ -190,6 +202,14 @@ class Acceptor:
                     return None
                 continue  # the client was gone before it was accepted
             return sock, address, source
+
+    def _wait_for_descriptors(self, error: OSError, now: float) -> None:
+        """Let connections wait until the system may have room for them; said once, however long that lasts."""
+        if now - self._exhausted_at > RECOVERED:
+            limit = " (raise the limit of open files)" if error.errno == errno.EMFILE else ""
+            self._log.error("Cannot accept connections, they wait: %s%s", error.strerror, limit)
+        self._exhausted_at = now
+        self.pause(now + RETRY)
 
     # Borrowing and leaving
 

@@ -22,14 +22,15 @@ from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import Refusal, too_many_requests, too_slow
 from unicorn_http.workers import opening
 from unicorn_http.workers.acceptor import Acceptor
-from unicorn_http.workers.connection import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, READING, Connection
+from unicorn_http.workers.connection import LARGE_BODY, Connection
 from unicorn_http.workers.outbox import Outbox, thread_waits
 from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.poller import WRITE, new_poller
+from unicorn_http.workers.poller import WRITE, Poller, new_poller
 from unicorn_http.workers.probe import Probe
 from unicorn_http.workers.server_fields import ServerFields
+from unicorn_http.workers.states import CLOSED, HANDSHAKING, LINGERING, READING
 from unicorn_http.workers.table import ConnectionTable
-from unicorn_http.workers.times import Times
+from unicorn_http.workers.times import ThreadWaiting, Times, Waiting
 from unicorn_http.wsgi.environ import EnvironFactory
 from unicorn_http.wsgi.failed import FailedApplication
 from unicorn_http.wsgi.gateway import Application, WsgiGateway, answer
@@ -55,8 +56,8 @@ class BlockingWorker(Worker):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         settings = self.settings
-        self._poller = new_poller()
-        self._outbox = Outbox(thread_waits)
+        self._poller = self.new_poller()
+        self._outbox = self.new_outbox()
         self._environs = EnvironFactory(
             self.log.writes_to(),
             watched_names(settings),
@@ -73,7 +74,7 @@ class BlockingWorker(Worker):
             self._outbox,
             make_codec,
             self._environs,
-            Times.of(settings),
+            Times.of(settings, self.waiting()),
             settings.worker_connections,
             self.row,
             self._pace,
@@ -94,6 +95,18 @@ class BlockingWorker(Worker):
     def first_pace(self) -> Pace:
         """What is assumed before the application has been called."""
         return Pace()
+
+    def new_poller(self) -> Poller:
+        """What watches the connections."""
+        return new_poller()
+
+    def new_outbox(self) -> Outbox:
+        """Where the answers of a turn are held."""
+        return Outbox(thread_waits)
+
+    def waiting(self) -> Waiting:
+        """How whoever runs a request waits for its client."""
+        return ThreadWaiting()
 
     @classmethod
     def check(cls, settings: Settings) -> None:

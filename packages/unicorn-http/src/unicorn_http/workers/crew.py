@@ -7,10 +7,12 @@ One follower, the deputy, looks every few milliseconds whether the token has bee
 and leads; the thread that comes back from the application then finds it gone, and follows.
 
 Nothing here rests on the interpreter's lock: leadership is a lock, which whoever has the token may hand on; the token
-lies in a deque, whose append and pop are atomic, so that exactly one of the two gets it.
+lies in a deque, whose methods are atomic, so that exactly one of the two gets it. It bears the leader's name: one that
+was replaced may come back while its successor's token lies there, and must not take that.
 """
 
 from collections import deque
+from contextlib import suppress
 from threading import Event, Lock
 from time import monotonic
 
@@ -29,7 +31,7 @@ class Crew:
         self.over = False
         self._lead = Lock()
         self._deputy = Lock()
-        self._token: deque[None] = deque()
+        self._token: deque[int] = deque()
         self._since = 0.0
         self._awake = Event()
         self._awake.set()
@@ -44,23 +46,25 @@ class Crew:
                 self._awake.wait()
                 if self._lead.acquire(timeout=PATIENCE):
                     return False
-                if self._token and monotonic() - self._since > PATIENCE and self.take_up():
-                    return True  # and with the token the lock
+                if self._token and monotonic() - self._since > PATIENCE:
+                    with suppress(IndexError):  # the leader has come back
+                        self._token.pop()
+                        return True  # and with the token the lock
 
     def hand_on(self) -> None:
         """By the leader, before it leaves or does what may be long."""
         self._lead.release()
 
-    def lay_down(self, now: float) -> None:
-        """By the leader, before a call that is expected to be short."""
+    def lay_down(self, leader: int, now: float) -> None:
+        """By the leader, the thread with this number, before a call that is expected to be short."""
         self._since = now
-        self._token.append(None)
+        self._token.append(leader)
 
-    def take_up(self) -> bool:
-        """After that call; False if another leads by now."""
+    def take_up(self, leader: int) -> bool:
+        """By the same, after that call; False if another leads by now."""
         try:
-            self._token.pop()
-        except IndexError:
+            self._token.remove(leader)
+        except ValueError:
             return False
         return True
 

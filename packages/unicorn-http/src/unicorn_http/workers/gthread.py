@@ -11,6 +11,7 @@ under one lock, the gate, which the leader of a fast application passes twice a 
 lock. Each thread has an outbox and counts of its own.
 """
 
+import contextlib
 import sys
 import threading
 from time import monotonic
@@ -25,11 +26,12 @@ from unicorn_core.worker.base import Context
 from unicorn_core.worker.messages import Recycle
 from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, REQUESTS, TAKEN
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
-from unicorn_http.workers.connection import READING, Connection
+from unicorn_http.workers.connection import Connection
 from unicorn_http.workers.crew import Crew
 from unicorn_http.workers.outbox import Outbox, thread_waits
 from unicorn_http.workers.pace import Pace
 from unicorn_http.workers.poller import READ
+from unicorn_http.workers.states import READING
 from unicorn_http.wsgi.request import WsgiRequest
 
 RESTLESS = 0.05
@@ -69,7 +71,7 @@ class ThreadWorker(BlockingWorker):
         self._outboxes: list[Outbox] = []
         self._known_slow: set[str] = set()
         self._leaders_outbox = Outbox()
-        self._in_call: Call | None = None
+        self._in_call: tuple[Connection, WsgiRequest, float, int] | None = None  # a `Call` that costs less
         self._next_look = 0.0
 
     def first_pace(self) -> Pace:
@@ -121,8 +123,8 @@ class ThreadWorker(BlockingWorker):
         self._leaders_outbox.open = False
         self._leaders_outbox.release()
         with self._gate:
-            if self._in_call and self._in_call.connection.apart:
-                self._apart.setdefault(self._in_call.connection, self._in_call)
+            if self._in_call and self._in_call[0].apart:
+                self._apart.setdefault(self._in_call[0], Call(*self._in_call))
 
     def _lead(self, outbox: Outbox) -> None:
         """Until leadership is handed on or lost."""
@@ -161,6 +163,8 @@ class ThreadWorker(BlockingWorker):
             if listeners:
                 self._accept(listeners, now)
             self._drain_if_asked(now)
+            if self._concurrency:
+                self._turn_away(now)
             if now >= self._next_look:
                 self._next_look = now + LOOK
                 self._look_for_stuck(now)
@@ -174,8 +178,6 @@ class ThreadWorker(BlockingWorker):
         began = now = monotonic()
         outbox.begin_turn(len(ready), now)
         before, thread = outbox.calls, threading.get_ident()
-        if self._concurrency:
-            self._shed(len(self._apart))
         self.row.busy()
         for _ in range(len(ready)):
             try:
@@ -193,15 +195,16 @@ class ThreadWorker(BlockingWorker):
                 outbox.end_turn()
             connection.outbox = outbox
             connection.apart = True
-            self._in_call = call = Call(connection, request, now, thread)
-            crew.lay_down(now)
+            self._in_call = call = connection, request, now, thread
+            crew.lay_down(thread, now)
             now = self._serve(connection, outbox, now)
-            if not crew.take_up():
+            if not crew.take_up(thread):
                 # Another thread leads since the application has kept this one for too long.
                 outbox.end_turn()
                 with self._gate:
-                    self._apart.setdefault(connection, call)
-                self._finish(connection, outbox, 1, now - call.since)
+                    self._apart.setdefault(connection, Call(*call))
+                self._finish(connection, outbox, 1, now - call[2])
+                self._call_leader()
                 return False
             connection.apart = False
             if connection.queue or connection.watched != READ or connection.state is not READING:
@@ -249,6 +252,7 @@ class ThreadWorker(BlockingWorker):
             took = self._serve(connection, outbox, now) - now
             self._finish(connection, outbox, outbox.calls - before, took)
             following = None if self._pace.fast else self._next()
+        self._call_leader()
 
     def _finish(self, connection: Connection, outbox: Outbox, calls: int, took: float) -> None:
         """A connection has been served apart."""
@@ -261,9 +265,23 @@ class ThreadWorker(BlockingWorker):
             if self._pace.called(calls, took):
                 self._table.adapt()
             self._show()
-            leader_must_look = self._table.finished or (self._pace.fast and bool(self._ready))
-        if leader_must_look:
-            self._wakeup.send(b"\0")
+
+    def _call_leader(self) -> None:
+        """This thread is free: what waited for one, or for the end, must not wait for the poller too."""
+        if self._ready or self._table.finished:
+            with contextlib.suppress(BlockingIOError):  # others have called so often already
+                self._wakeup.send(b"\0")
+
+    def _turn_away(self, now: float) -> None:
+        """Refuse what waits beyond `limit_concurrency`, at once: that needs no thread to be free."""
+        self._shed(len(self._apart))
+        for _ in range(len(self._ready)):
+            connection = self._ready.popleft()
+            if connection.queue[0].error is None:
+                self._ready.append(connection)
+            else:
+                self._serve(connection, self._leaders_outbox, now)
+                self._settle(connection)
 
     def _learn(self, target: str, took: float) -> None:
         """What was slow will be slow again: it is better served apart at once than after the deputy's patience."""

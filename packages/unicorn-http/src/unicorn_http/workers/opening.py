@@ -9,19 +9,21 @@ from msgspec.structs import replace
 from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
-from unicorn_http.codec import ConnectionFactory
+from unicorn_http.codec import AllowedPeers, ConnectionFactory
 from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderReader
 from unicorn_http.semantics.refusal import Refusal
-from unicorn_http.workers.connection import CLOSED, HANDSHAKING, Connection, Opening
+from unicorn_http.workers.opened import CommonFactory, Kept, Opened
 from unicorn_http.workers.poller import READ
-from unicorn_http.wsgi.environ import EnvironFactory
+from unicorn_http.workers.states import CLOSED, HANDSHAKING, Opening
 
 if TYPE_CHECKING:
     from unicorn_http.workers.tls import TlsServer
 
 PEEK = 4096
 """Bytes looked at in search of the end of a PROXY header; only those that belong to it are taken."""
+ADDRESSES = 4096
+"""Of so many it is remembered whether they may connect."""
 _TLS_HANDSHAKE = b"\x16"
 """The first byte that a client sends: the record's type (RFC 8446 section 5.1)."""
 
@@ -41,7 +43,7 @@ class Opener:
         proxies: TrustedPeers,
         tls: "TlsServer | None",
         make_codec: ConnectionFactory,
-        environs: EnvironFactory,
+        commons: CommonFactory,
         log: Logger,
     ) -> None:
         self._proxied = proxy_protocol != "off"
@@ -49,43 +51,56 @@ class Opener:
         self._proxies = proxies
         self._tls = tls
         self._make_codec = make_codec
-        self._environs = environs
+        self._commons = commons
+        self._allowed = make_codec.allowed
+        self._log = log
         self._strangers = RateLimiter(log.warning)
+        self._known: dict[str, bool] = {}  # whether an address may speak the protocol
         self._malformed = RateLimiter(log.warning)
 
     @classmethod
-    def of(
-        cls, settings: Settings, make_codec: ConnectionFactory, environs: EnvironFactory, log: Logger
-    ) -> Self | None:
-        """None if HTTP begins with a connection's first byte.
+    def of(cls, settings: Settings, make_codec: ConnectionFactory, commons: CommonFactory, log: Logger) -> Self | None:
+        """None if everybody may connect, and HTTP begins with a connection's first byte.
 
         Raises:
             SettingError: as `check`.
         """
-        if settings.proxy_protocol == "off" and not secure(settings):
+        if settings.proxy_protocol == "off" and not secure(settings) and make_codec.allowed is None:
             return None
-        return cls(settings.proxy_protocol, _proxies(settings), _tls(settings, log), make_codec, environs, log)
+        return cls(settings.proxy_protocol, _proxies(settings), _tls(settings, log), make_codec, commons, log)
 
     def admits(self, client: str) -> bool:
         """The client at this address (empty on a unix socket) may connect; if not, that was logged."""
-        if not self._proxied or self._proxies.trusts(client):
-            return True
-        self._strangers("Refused connection from %s: not in proxy_allow_ips, yet proxy_protocol is set", client)
-        return False
+        if self._proxied and not self._proxies.trusts(client):
+            self._strangers("Refused connection from %s: not in proxy_allow_ips, yet proxy_protocol is set", client)
+            return False
+        return self._allowed is None or self._known.get(client) or self._may_speak(client, self._allowed)
 
-    def open(self, connection: Connection, now: float) -> None:
+    def _may_speak(self, client: str, allowed: AllowedPeers) -> bool:
+        """Whether a client may use the protocol; of one that may not is told once."""
+        admitted = allowed.peers.trusts(client)
+        if client not in self._known and len(self._known) < ADDRESSES:
+            self._known[client] = admitted
+            if not admitted:
+                self._log.warning("Refused connection from %s: not in %s", client, allowed.setting)
+        return admitted
+
+    def open(self, connection: Kept, now: float) -> None:
         """Begin, and go as far as it goes without waiting; the rest is `Connection.shake_hands`."""
+        if not self._proxied and self._tls is None:
+            connection.take_in(now)
+            return
         connection.state = HANDSHAKING
         connection.opening = self._steps(connection)
         connection.shake_hands(now)
 
-    def _steps(self, connection: Connection) -> Opening:
+    def _steps(self, connection: Opened) -> Opening:
         if self._proxied:
             yield from self._read_proxy_header(connection)
         if self._tls is not None and connection.state is HANDSHAKING:
             yield from self._secure(connection, self._tls)
 
-    def _read_proxy_header(self, connection: Connection) -> Opening:
+    def _read_proxy_header(self, connection: Opened) -> Opening:
         reader = ProxyHeaderReader(self._version)
         try:
             while reader.header is None:
@@ -98,15 +113,15 @@ class Opener:
         else:
             self._introduce(connection, reader.header)
 
-    def _introduce(self, connection: Connection, header: ProxyHeader) -> None:
+    def _introduce(self, connection: Opened, header: ProxyHeader) -> None:
         peer = connection.peer
         if header.client:
             peer = replace(peer, client=header.client, client_port=header.client_port)
         elif header.protocol != "LOCAL":
             peer = replace(peer, told=False)
-        connection.introduce(peer, self._make_codec, self._environs.for_connection(peer, header))
+        connection.introduce(peer, self._make_codec, self._commons.for_connection(peer, header))
 
-    def _secure(self, connection: Connection, server: "TlsServer") -> Opening:
+    def _secure(self, connection: Opened, server: "TlsServer") -> Opening:
         if (yield from _peek(connection, 1)) == _TLS_HANDSHAKE:
             yield from server.shake_hands(connection)
         else:
@@ -114,7 +129,7 @@ class Opener:
             connection.refuse(Refusal(400, "no-tls", text, "RFC 9110 section 4.2.2"))
 
 
-def _peek(connection: Connection, size: int) -> Generator[int, None, bytes]:
+def _peek(connection: Opened, size: int) -> Generator[int, None, bytes]:
     """Wait for bytes, and look at them without taking them; ConnectionError if none will come."""
     while True:
         try:

@@ -7,6 +7,7 @@ runs the applications, and then sends. That must not delay anybody noticeably: s
 import resource
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from typing import Protocol
 
 LONGEST_HOLD = 0.0005
@@ -62,6 +63,7 @@ class Outbox:
         self._since = 0.0
         self._closed_until = 0.0
         self._closed_calls = 0
+        self._sending = Lock()
 
     def begin_turn(self, requests: int, now: float) -> None:
         """A turn with so many requests begins."""
@@ -100,12 +102,9 @@ class Outbox:
         self.release()
 
     def release(self) -> None:
-        """Send everything that is held. Two threads may do so at a time: each holder is taken by one of them."""
+        """Send everything that is held. When it returns that is done, also if another thread was at it."""
         held = self.held
-        self._since = 0.0
-        while held:
-            try:
-                holder = held.popleft()
-            except IndexError:
-                return
-            holder.release()
+        with self._sending:
+            self._since = 0.0
+            while held:
+                held.popleft().release()

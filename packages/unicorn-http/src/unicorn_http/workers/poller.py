@@ -11,7 +11,7 @@ WRITE = 4
 _TO_SELECTORS = {READ: selectors.EVENT_READ, WRITE: selectors.EVENT_WRITE}
 
 
-class Poller(Protocol):
+class Watcher(Protocol):
     """Watches descriptors, level-triggered. Several READ-only listeners may be shared with other processes."""
 
     def add(self, fd: int, events: int, *, shared: bool = False) -> None:
@@ -23,19 +23,28 @@ class Poller(Protocol):
     def remove(self, fd: int) -> None:
         """Watch it no more."""
 
+
+class Poller(Watcher, Protocol):
+    """A watcher that is waited in."""
+
     def wait(self, timeout: float) -> list[tuple[int, int]]:
         """The descriptors that are ready, at the latest after `timeout` seconds."""
+        ...
+
+    def fileno(self) -> int:
+        """A descriptor that can be read when one of those watched is ready."""
         ...
 
 
 class EpollPoller:
     """Linux."""
 
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
+    def __init__(self, epoll: "select.epoll") -> None:
+        self._epoll = epoll
         self.change = self._epoll.modify
         self.remove = self._epoll.unregister
         self.wait = self._epoll.poll
+        self.fileno = self._epoll.fileno
 
     def add(self, fd: int, events: int, *, shared: bool = False) -> None:
         self._epoll.register(fd, events | select.EPOLLEXCLUSIVE if shared else events)
@@ -44,8 +53,8 @@ class EpollPoller:
 class SelectorPoller:
     """Elsewhere (kqueue on macOS)."""
 
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._selector = selector
 
     def add(self, fd: int, events: int, *, shared: bool = False) -> None:
         self._selector.register(fd, _TO_SELECTORS[events])
@@ -61,7 +70,10 @@ class SelectorPoller:
             (key.fd, READ if events & selectors.EVENT_READ else WRITE) for key, events in self._selector.select(timeout)
         ]
 
+    def fileno(self) -> int:
+        return self._selector.fileno()  # type: ignore[attr-defined,no-any-return,unused-ignore]
+
 
 def new_poller() -> Poller:
     """The best of this platform."""
-    return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()
+    return EpollPoller(select.epoll()) if hasattr(select, "epoll") else SelectorPoller(selectors.DefaultSelector())

@@ -21,6 +21,8 @@ class Probe:
         status: of the response; 500 if the application failed within it.
     """
 
+    taken_over = False
+
     def __init__(self, path: str, listener: Listener | None, environs: EnvironFactory) -> None:
         """`listener`: the one that the request seems to have come to; None, or a unix socket, goes as localhost."""
         host, port = _authority(listener)
@@ -41,6 +43,9 @@ class Probe:
         self.status = response.code
         response.bodiless = response.forbids_body
         return response.text.encode("latin-1")
+
+    def interim(self, request: Request, status: str, fields: str) -> None:
+        """See unicorn_http.wsgi.request.Outlet."""
 
     def send(self, *parts: bytes) -> None:
         """See unicorn_http.wsgi.request.Outlet."""

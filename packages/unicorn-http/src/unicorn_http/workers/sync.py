@@ -10,8 +10,9 @@ from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS, TAKEN
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
-from unicorn_http.workers.connection import READING, Connection
+from unicorn_http.workers.connection import Connection
 from unicorn_http.workers.poller import READ
+from unicorn_http.workers.states import READING
 
 
 class SyncWorker(BlockingWorker):

@@ -7,12 +7,14 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
-from unicorn_http.workers.connection import CLOSED, Connection, Opening
+from unicorn_http.workers.opened import Opened
 from unicorn_http.workers.poller import READ, WRITE
+from unicorn_http.workers.states import CLOSED, Opening
 from unicorn_http.workers.tls_context import context_of, in_words
 from unicorn_http.wsgi.tls_variables import certificate_variables
 
@@ -37,10 +39,9 @@ class TlsServer:
         self._suppress_ragged_eofs: bool = settings.suppress_ragged_eofs
         self._failed = RateLimiter(log.info)
 
-    def shake_hands(self, connection: Connection) -> Opening:
+    def shake_hands(self, connection: Opened) -> Opening:
         """The handshake; the connection has a plain socket before it."""
-        plain = connection.socket
-        assert isinstance(plain, socket.socket)
+        plain = cast(socket.socket, connection.socket)
         # Whatever becomes of it: the descriptor belongs to the new socket, and may be closed already if there is none.
         connection.unwatch()
         stream = TlsSocket(
@@ -127,6 +128,9 @@ class TlsSocket:
             if not sent:
                 raise
         return sent
+
+    def getsockopt(self, level: int, option: int, /) -> int:
+        return self._socket.getsockopt(level, option)
 
     def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None:
         self._socket.setsockopt(level, option, value)

@@ -6,6 +6,7 @@ from types import TracebackType
 from unicorn_http.semantics.response import ResponseHead, early_hints
 from unicorn_http.wsgi.file_wrapper import FileWrapper
 from unicorn_http.wsgi.request import WsgiRequest
+from unicorn_http.wsgi.takeover import TakenOverError
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
@@ -68,14 +69,14 @@ class Reply:
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
         """wsgi.early_hints: tell the client, before the response, what it might fetch meanwhile (RFC 8297).
 
-        Nothing is sent to HTTP/1.0 clients, who know no interim responses, nor once the response has begun.
+        Nothing is sent where the protocol knows no interim responses (HTTP/1.0), nor once the response has begun.
 
         Raises:
             InvalidResponseError: a field that must not be sent.
         """
         hints = early_hints(headers)
-        if hints and not self.begun and self._request.protocol == "HTTP/1.1":
-            self._outlet.send(hints)
+        if hints and not self.begun:
+            self._outlet.interim(self._request, "103 Early Hints", hints)
 
     def write(self, data: bytes) -> None:
         """PEP 3333, "The write() Callable"."""
@@ -139,6 +140,8 @@ class Reply:
         """The bytes of the head, which go out with what the caller sends next."""
         response = self.response
         if response is None:
+            if self._outlet.taken_over:
+                raise TakenOverError("the application has the socket")
             raise AssertionError("the application sent a block before it called start_response()")
         if response.content_length is not None:
             length = response.content_length

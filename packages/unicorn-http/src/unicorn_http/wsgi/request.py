@@ -1,5 +1,6 @@
 """A request in WSGI's form: its fields are entries of environ from the beginning."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 from urllib.parse import unquote_to_bytes
@@ -16,11 +17,28 @@ RECEIVED = "unicorn.received"
 """The entry of environ with what a believed proxy's word has replaced, as the connection showed it (None: nothing)."""
 
 
+def _peer(address: str, port: str | None) -> Mapping[str, str | None]:
+    """The value of `RECEIVED` where all of the client is told: nobody may write to it."""
+    return MappingProxyType({"REMOTE_ADDR": address, "REMOTE_PORT": port})
+
+
+_UNIX_PEER = _peer("", None)
+
+
 class Outlet(Protocol):
     """The connection of a request, as the gateway sees it."""
 
+    @property
+    def taken_over(self) -> bool:
+        """The application has taken its socket; nothing is written any more."""
+        ...
+
     def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
         """Decide how the response is framed; gives the bytes of its head. `length`: of the body, where it is known."""
+        ...
+
+    def interim(self, request: Request, status: str, fields: str) -> None:
+        """Write an interim response, if the client can have one; see unicorn_http.codec.Codec."""
         ...
 
     def send(self, *parts: bytes) -> None:
@@ -97,6 +115,19 @@ class WsgiRequest(Request):
         if len(environ) != expected:
             raise ValueError("a field is repeated: to be joined one by one")
 
+    def take_pairs(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        environ = self.environ
+        ordinary = self.names.ordinary
+        expected = len(environ) + len(pairs)
+        for name, value in pairs:
+            key = ordinary[name]
+            if key is None and (key := self.notice(name, value)) is None:
+                expected -= 1
+                continue
+            environ[key] = str(value, "latin-1")
+        if len(environ) != expected:
+            raise ValueError("a field is repeated: to be joined one by one")
+
     def take_proxied(self, said: Proxied) -> None:
         environ = self.environ
         changes: Environ = {}
@@ -111,13 +142,29 @@ class WsgiRequest(Request):
         if said.port:
             changes["SERVER_PORT"] = str(said.port)
         # Nobody may write to it: requests that repeat on a connection share it.
-        environ[RECEIVED] = MappingProxyType({key: environ.get(key) for key in changes})
+        environ[RECEIVED] = MappingProxyType({key: environ.get(key) for key in changes} | environ.get(RECEIVED, {}))
         for key, value in changes.items():
             if value is None:
                 environ.pop(key, None)
             else:
                 environ[key] = value
         environ["SCRIPT_NAME"] = str(unquote_to_bytes(said.prefix), "latin-1")
+
+    def take_variables(self, variables: Mapping[str, str]) -> None:
+        environ = self.environ
+        address = environ.get("REMOTE_ADDR")
+        received = _peer(address, environ.get("REMOTE_PORT")) if address else _UNIX_PEER
+        if "REMOTE_PORT" not in variables:
+            environ.pop("REMOTE_PORT", None)
+        environ.update(variables)
+        environ[RECEIVED] = received
+
+    def detached(self) -> Self:
+        return type(self)(self.names, {}, None)  # type: ignore[arg-type]
+
+    def become(self, other: Self) -> None:
+        Request.become(self, other)
+        self.take_variables(other.environ)
 
     def store(self, name: bytes, value: bytes) -> None:
         self._join(environ_key(name), value.decode("latin-1"))

@@ -13,6 +13,7 @@ from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
 
 KEYS = ("unicorn.socket", "gunicorn.socket")
+_SOCKET = socket.socket  # before a worker class may patch it
 
 
 class TakenOverError(Exception):
@@ -49,7 +50,7 @@ class HandedSocket:
 
     def __getattr__(self, name: str) -> Any:
         # Who only looks at the values of environ asks for other things than a socket has.
-        if name.startswith("_") or not hasattr(socket.socket, name):
+        if name.startswith("_") or not hasattr(_SOCKET, name):
             raise AttributeError(f"a socket has no attribute {name!r}")
         return getattr(self._taken, name)
 
@@ -68,3 +69,7 @@ class TakenOver:
     def head(self, request: Request, response: ResponseHead, length: int | None, persist: bool) -> bytes:
         """Nothing is written."""
         raise TakenOverError("the application has taken the socket over")
+
+    def interim(self, request: Request, status: str, fields: str) -> bytes:
+        """Nothing is written."""
+        return b""

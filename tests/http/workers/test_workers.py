@@ -10,15 +10,16 @@ from unicorn_core.listen.listener import Listener
 from unicorn_core.testing.server import wait_until
 from unicorn_core.worker.messages import Borrow, Drain, GiveBack, LameDuck
 
+pytestmark = pytest.mark.each_worker_class
 linux = pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux can keep new clients out")
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., WorkerThread]]:
+def start(worker_thread) -> Iterator[Callable[..., WorkerThread]]:
     running: list[WorkerThread] = []
 
     def start(*arguments: object, **settings: object) -> WorkerThread:
-        worker = WorkerThread(*arguments, **settings).__enter__()
+        worker = worker_thread(*arguments, **settings).__enter__()
         running.append(worker)
         return worker
 

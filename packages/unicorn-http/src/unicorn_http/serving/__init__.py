@@ -1,0 +1,1 @@
+"""What workers of every class have in common in serving requests, with or without WSGI."""

@@ -1,0 +1,1 @@
+"""unicorn-uwsgi: the uWSGI binary protocol of the unicorn server."""
