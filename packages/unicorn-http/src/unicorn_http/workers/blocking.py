@@ -12,23 +12,22 @@ from unicorn_core import plugins
 from unicorn_core.errors import ApplicationError, SettingError
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.access import compile_format
-from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.scoreboard import TAKEN
-from unicorn_http.codec import Peer
 from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import Refusal, too_many_requests, too_slow
+from unicorn_http.serving.refusals import RefusalLog
 from unicorn_http.workers import opening
 from unicorn_http.workers.acceptor import Acceptor
-from unicorn_http.workers.connection import LARGE_BODY, Connection
+from unicorn_http.workers.connection import Connection
 from unicorn_http.workers.outbox import Outbox, thread_waits
 from unicorn_http.workers.pace import Pace
 from unicorn_http.workers.poller import WRITE, Poller, new_poller
 from unicorn_http.workers.probe import Probe
 from unicorn_http.workers.server_fields import ServerFields
-from unicorn_http.workers.states import CLOSED, HANDSHAKING, LINGERING, READING
+from unicorn_http.workers.states import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, PER_TURN, READING
 from unicorn_http.workers.table import ConnectionTable
 from unicorn_http.workers.times import ThreadWaiting, Times, Waiting
 from unicorn_http.wsgi.environ import EnvironFactory
@@ -40,8 +39,6 @@ from unicorn_http.wsgi.request import WsgiRequest
 
 LONGEST_WAIT = 0.5
 """Seconds in the poller at most: the worker must show a sign of life."""
-PER_TURN = 32
-"""Requests of one connection that are run in one turn, so that a pipelining client does not keep others waiting."""
 
 
 class BlockingWorker(Worker):
@@ -65,7 +62,8 @@ class BlockingWorker(Worker):
             multiprocess=settings.workers.maximum > 1,
         )
         self._server = ServerFields(settings.server_header)
-        make_codec = plugins.load(plugins.PROTOCOLS, settings.protocol)(settings, self._server, self._reported)
+        self._refusals = RefusalLog(self.log)
+        make_codec = plugins.load(plugins.PROTOCOLS, settings.protocol)(settings, self._server, self._refusals.reported)
         self._pace = self.first_pace()
         shared = not all(listener.reuse_port for listener in context.listeners)
         self._table = ConnectionTable(
@@ -80,7 +78,6 @@ class BlockingWorker(Worker):
             self._pace,
             opening.Opener.of(settings, make_codec, self._environs, self.log),
         )
-        self._refusals = RateLimiter(self.log.warning)
         self._concurrency = settings.limit_concurrency
         self._ready: deque[Connection] = deque()
         self._drained = False
@@ -273,26 +270,8 @@ class BlockingWorker(Worker):
         if not isinstance(error, Refusal):
             connection.cut()  # the client is gone
             return
-        self._refusals(
-            "Refused request from %s: %s %s (%s, %s)",
-            connection.peer.client or "a unix socket",
-            error.status,
-            error,
-            error.reason,
-            error.rule,
-        )
+        self._refusals.refused(connection.peer, error)
         self._refuse(connection, request, error.status, str(error))
-
-    def _reported(self, peer: Peer, refusal: Refusal) -> None:
-        """A request breaks a rule that is only watched (setting strictness)."""
-        self._refusals(
-            "Request from %s would be refused: %s %s (%s, %s)",
-            peer.client or "a unix socket",
-            refusal.status,
-            refusal,
-            refusal.reason,
-            refusal.rule,
-        )
 
     def _refuse(self, connection: Connection, request: WsgiRequest, status: int, text: str) -> None:
         """Answer in place of the application, and close."""

@@ -32,9 +32,6 @@ from unicorn_http.wsgi.reply import ClientGoneError
 from unicorn_http.wsgi.request import Environ, SecureRequest, WsgiRequest
 from unicorn_http.wsgi.takeover import KEYS, HandedSocket, TakenOver
 
-LARGE_BODY = 16384
-"""A request whose body has so many bytes is run as soon as its head is there: the bodies of a whole turn would push
-each other out of the cache."""
 JOIN = 2048
 """Bytes of a body that is copied behind its head; a larger one is written from where it lies."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -1,10 +1,15 @@
-"""What a connection waits for, whatever worker class it belongs to, and the bounds of its end."""
+"""What a connection waits for, whatever worker class it belongs to, and what bounds it."""
 
 from collections.abc import Iterator
 from enum import Enum, auto
 
 RECEIVE = 65536
 """Bytes read at once. Together with the rule that nothing is read while requests wait, the bound of pipelining."""
+PER_TURN = 32
+"""Requests of one connection that are run in one turn, so that a pipelining client does not keep others waiting."""
+LARGE_BODY = 16384
+"""A request whose body has so many bytes is run as soon as its head is there: the bodies of a whole turn would push
+each other out of the cache."""
 LINGER = 2.0
 """Seconds that a client has for reading the last answer before the connection is reset (RFC 9112 section 9.6)."""
 LINGER_BYTES = 1 << 20

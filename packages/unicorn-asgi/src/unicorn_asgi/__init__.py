@@ -1,0 +1,1 @@
+"""ASGI for unicorn: HTTP, lifespan and WebSocket on asyncio or uvloop."""
