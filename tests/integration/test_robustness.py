@@ -42,6 +42,7 @@ def test_logs_that_cannot_be_reopened_cost_nobody_s_life(serve, wire, tmp_path, 
     assert server.stop() == 0
 
 
+@pytest.mark.only_worker_class("sync", "gthread", reason="that user may be unable to import more of this Python")
 def test_rotated_logs_of_workers_with_another_user_are_reopened(serve, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs root")
@@ -79,6 +80,7 @@ def app(environ, start_response):
     assert "will be replaced" not in server.output
 
 
+@pytest.mark.only_worker_class("sync", "gthread", "gevent", reason="eventlet's threads are not waited for at the end")
 def test_executors_of_the_application_finish_their_work_at_a_graceful_stop(serve, wire, tmp_path):
     source = """
 import pathlib, time
@@ -129,6 +131,7 @@ def test_a_server_whose_workers_boot_costs_no_cpu_time(serve):
     assert used < 0.75, "half of the time would be a busy loop"
 
 
+@pytest.mark.only_worker_class("sync", reason="it names another class in the file, which a command line overrides")
 def test_hup_to_a_worker_class_that_cannot_be_imported_changes_nothing(serve, wire, tmp_path):
     (tmp_path / "unicorn.conf.py").write_text("")
     server = serve(APP)

@@ -1,0 +1,1 @@
+"""unicorn-workers-gevent: the gevent and eventlet workers of the unicorn server."""
