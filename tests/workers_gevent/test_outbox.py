@@ -2,7 +2,7 @@
 
 import pytest
 
-from unicorn_http.workers.outbox import PENALTY_SECONDS, SLOW_CALL
+from unicorn_http.serving.outbox import PENALTY_SECONDS, SLOW_CALL
 from unicorn_workers_gevent.outbox import GreenOutbox
 
 NOW = 1000.0

@@ -9,9 +9,9 @@ from worker_driver import connect, listen
 from unicorn_core.listen.address import UnixAddress
 from unicorn_core.listen.listener import open_all
 from unicorn_core.worker.scoreboard import CONNECTIONS, TAKEN, Scoreboard
-from unicorn_http.workers import acceptor as module
-from unicorn_http.workers.acceptor import GREEDY, HANDSHAKES, LOOK_AGAIN, STEP_BACK, Acceptor
-from unicorn_http.workers.pace import Pace
+from unicorn_http.serving import acceptor as module
+from unicorn_http.serving.acceptor import GREEDY, HANDSHAKES, LOOK_AGAIN, STEP_BACK, Acceptor
+from unicorn_http.serving.pace import Pace
 
 NOW = 100.0
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from unicorn_http.workers.outbox import CHANCES, LONGEST_HOLD, PENALTY_CALLS, PENALTY_SECONDS, RARE, SLOW_CALL, Outbox
+from unicorn_http.serving.outbox import CHANCES, LONGEST_HOLD, PENALTY_CALLS, PENALTY_SECONDS, RARE, SLOW_CALL, Outbox
 
 FAST = 0.0001
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unicorn_http.workers.pace import FAST, LONGEST, SLOW, Pace
+from unicorn_http.serving.pace import FAST, LONGEST, SLOW, Pace
 
 
 def many(pace: Pace, seconds: float, calls: int = 500) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unicorn_http.workers.tls import RECORD, TlsSocket, records
+from unicorn_http.serving.tls import RECORD, TlsSocket, records
 
 
 @given(

@@ -15,10 +15,10 @@ from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.refusal import CodecError, Refusal
 from unicorn_http.semantics.request import ListRequest, Request
 from unicorn_http.semantics.response import ResponseHead
-from unicorn_http.workers import outbox as holding
-from unicorn_http.workers.outbox import Outbox
-from unicorn_http.workers.poller import WRITE
-from unicorn_http.workers.states import (
+from unicorn_http.serving import outbox as holding
+from unicorn_http.serving.outbox import Outbox
+from unicorn_http.serving.poller import WRITE
+from unicorn_http.serving.states import (
     CLOSED,
     HANDSHAKING,
     LINGER,
@@ -27,7 +27,7 @@ from unicorn_http.workers.states import (
     Opening,
     Persistence,
 )
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.times import Times
 
 BODY_AHEAD = 65536
 """Bytes of a body that may wait for the application before nothing more is read."""
@@ -36,7 +36,7 @@ JOIN = 2048
 
 
 class Connection(LoopSocket):
-    """A sink of its codec, and the outlet of its requests; see unicorn_http.workers.opened.Kept.
+    """A sink of its codec, and the outlet of its requests; see unicorn_http.serving.opened.Kept.
 
     Attributes:
         label: stands before its requests' lines in the scoreboard.
@@ -105,7 +105,7 @@ class Connection(LoopSocket):
         self.served = self.closing = self.lingers = self.forgotten = False
         self.scheduled = self.in_turn = False
 
-    # Before HTTP: see unicorn_http.workers.opened.Opened
+    # Before HTTP: see unicorn_http.serving.opened.Opened
 
     def shake_hands(self, now: float) -> None:
         try:
@@ -317,7 +317,7 @@ class Connection(LoopSocket):
         self.write(parts)
 
     def release(self) -> None:
-        """See unicorn_http.workers.outbox.Holder."""
+        """See unicorn_http.serving.outbox.Holder."""
         held = self._held
         self._held = []
         self.write(held)
@@ -392,7 +392,7 @@ class Connection(LoopSocket):
         return self._waits and self.codec.pending and not self.flushing
 
     def awaits_first(self, patience: float, now: float) -> bool:
-        """See unicorn_http.workers.opened.Kept."""
+        """See unicorn_http.serving.opened.Kept."""
         return self.state in (READING, HANDSHAKING) and not self.served and now - self.since < patience
 
     def expired(self, now: float) -> bool:

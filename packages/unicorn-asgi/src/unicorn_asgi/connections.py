@@ -9,17 +9,17 @@ from unicorn_asgi.exchange import Keeper
 from unicorn_asgi.scope import ScopeFactory
 from unicorn_core.worker.scoreboard import CONNECTIONS, Row
 from unicorn_http.codec import ConnectionFactory, Peer
-from unicorn_http.workers.acceptor import Acceptor
-from unicorn_http.workers.connections import Connections
-from unicorn_http.workers.opening import Opener
-from unicorn_http.workers.outbox import Outbox
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.states import CLOSED
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.acceptor import Acceptor
+from unicorn_http.serving.connections import Connections
+from unicorn_http.serving.opening import Opener
+from unicorn_http.serving.outbox import Outbox
+from unicorn_http.serving.pace import Pace
+from unicorn_http.serving.states import CLOSED
+from unicorn_http.serving.times import Times
 
 
 class LoopConnections(Connections[Connection]):
-    """See unicorn_http.workers.connections.Connections.
+    """See unicorn_http.serving.connections.Connections.
 
     Attributes:
         keeper: runs what they bring; set before the first one is accepted.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from unicorn_core.errors import SettingError
 from unicorn_core.settings.registry import Settings
-from unicorn_http.workers.poller import READ
+from unicorn_http.serving.poller import READ
 
 
 def check(settings: Settings) -> None:
@@ -35,7 +35,7 @@ def new_loop(settings: Settings) -> asyncio.AbstractEventLoop:
 
 
 class LoopWatcher:
-    """A unicorn_http.workers.poller.Watcher, for reading alone, that calls back.
+    """A unicorn_http.serving.poller.Watcher, for reading alone, that calls back.
 
     A loop cannot watch so that one of several processes is woken: all are, and take turns by themselves.
     """

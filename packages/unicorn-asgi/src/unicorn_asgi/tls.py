@@ -15,7 +15,7 @@ def tls_extension(variables: Mapping[str, str]) -> dict[str, Any]:
     """The value of scope["extensions"]["tls"].
 
     Args:
-        variables: what unicorn_http.workers.tls tells of a connection, by the names of Apache's mod_ssl.
+        variables: what unicorn_http.serving.tls tells of a connection, by the names of Apache's mod_ssl.
     """
     certificate = variables.get("SSL_CLIENT_CERT")
     # As all of environ, these names stand for bytes.

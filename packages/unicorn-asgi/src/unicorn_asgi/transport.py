@@ -16,9 +16,9 @@ from itertools import islice
 from time import monotonic
 
 from unicorn_asgi.files import FileSpan
-from unicorn_http.workers.states import CLOSED, HANDSHAKING, LINGER_BYTES, LINGERING, READING, State
-from unicorn_http.workers.stream import SecureStream, Stream
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.states import CLOSED, HANDSHAKING, LINGER_BYTES, LINGERING, READING, State
+from unicorn_http.serving.stream import SecureStream, Stream
+from unicorn_http.serving.times import Times
 
 RECEIVE = 65536 + 8192
 """Bytes read at once: a body of 64 KiB and its head. For 128 KiB the C library would ask the system each time."""

@@ -1,7 +1,7 @@
 """The turns of a worker: what the loop found ready is read first, then run, then the answers are sent together.
 
 Requests that have come wait for one callback, which starts them all: each application as a task that begins at once, so
-that one which never really waits costs no scheduling. See unicorn_http.workers.outbox for the answers.
+that one which never really waits costs no scheduling. See unicorn_http.serving.outbox for the answers.
 """
 
 import sys
@@ -21,11 +21,11 @@ from unicorn_asgi.upgrades import WebSockets
 from unicorn_asgi.websocket.upgrade import wants_websocket
 from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, LINE_LENGTH, TAKEN, Row
 from unicorn_http.semantics.refusal import Refusal, too_many_requests
+from unicorn_http.serving.outbox import Outbox
+from unicorn_http.serving.pace import Pace
 from unicorn_http.serving.refusals import RefusalLog
-from unicorn_http.workers.outbox import Outbox
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.server_fields import ServerFields
-from unicorn_http.workers.states import CLOSED, LARGE_BODY, PER_TURN, READING
+from unicorn_http.serving.server_fields import ServerFields
+from unicorn_http.serving.states import CLOSED, LARGE_BODY, PER_TURN, READING
 
 
 def starter(loop: AbstractEventLoop) -> Callable[[Coroutine[Any, Any, Any]], Task[Any]]:

@@ -26,13 +26,13 @@ from unicorn_core.worker.scoreboard import TAKEN
 from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import too_slow
+from unicorn_http.serving import opening
+from unicorn_http.serving.acceptor import Acceptor
+from unicorn_http.serving.outbox import Outbox, thread_waits
+from unicorn_http.serving.pace import Pace
 from unicorn_http.serving.refusals import RefusalLog
-from unicorn_http.workers import opening
-from unicorn_http.workers.acceptor import Acceptor
-from unicorn_http.workers.outbox import Outbox, thread_waits
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.server_fields import ServerFields
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.server_fields import ServerFields
+from unicorn_http.serving.times import Times
 
 TICK = 0.5
 """Seconds between two signs of life of the loop."""

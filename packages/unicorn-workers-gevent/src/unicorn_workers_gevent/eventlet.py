@@ -9,7 +9,7 @@ from socket import socket
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from unicorn_http.workers.poller import READ, EpollPoller, Poller, SelectorPoller
+from unicorn_http.serving.poller import READ, EpollPoller, Poller, SelectorPoller
 from unicorn_workers_gevent.green import Greenlet
 
 with warnings.catch_warnings():

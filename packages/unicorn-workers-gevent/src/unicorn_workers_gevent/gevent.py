@@ -13,7 +13,7 @@ import gevent.socket
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-from unicorn_http.workers.poller import EpollPoller, Poller, SelectorPoller
+from unicorn_http.serving.poller import EpollPoller, Poller, SelectorPoller
 from unicorn_workers_gevent.green import Greenlet
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
 
-from unicorn_http.workers.poller import Poller
-from unicorn_http.workers.times import Waiting
+from unicorn_http.serving.poller import Poller
+from unicorn_http.serving.times import Waiting
 
 
 class Greenlet(Protocol):

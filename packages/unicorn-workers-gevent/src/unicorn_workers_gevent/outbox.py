@@ -1,6 +1,6 @@
 """Answers held in a turn whose requests may wait, each by itself, while the turn goes on without them."""
 
-from unicorn_http.workers.outbox import Outbox, thread_waits
+from unicorn_http.serving.outbox import Outbox, thread_waits
 
 
 class GreenOutbox(Outbox):

@@ -11,7 +11,7 @@ from typing import Any
 
 from unicorn_core.errors import PluginError, UnicornError
 from unicorn_core.settings.registry import Settings
-from unicorn_http.workers import opening
+from unicorn_http.serving import opening
 from unicorn_workers_gevent.green import Library
 
 _PATCHED = ("os", "queue", "select", "selectors", "socket", "ssl", "subprocess", "threading", "time", "_thread")
@@ -104,7 +104,7 @@ def _keep_ssl(settings: Settings) -> None:
     """
     import ssl
 
-    from unicorn_http.workers.tls_context import context_of
+    from unicorn_http.serving.tls_context import context_of
 
     name = "unicorn_workers_gevent._ssl"
     spec = importlib.util.spec_from_file_location(name, ssl.__file__)

@@ -24,11 +24,11 @@ from unicorn_core.settings.registry import Settings
 from unicorn_core.worker import child
 from unicorn_core.worker.base import Context
 from unicorn_core.worker.scoreboard import BUSY_SINCE, CONNECTIONS, IN_FLIGHT, LINE_LENGTH, TAKEN
+from unicorn_http.serving.poller import READ, Poller
+from unicorn_http.serving.states import READING
+from unicorn_http.serving.times import Waiting
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
 from unicorn_http.workers.connection import Connection
-from unicorn_http.workers.poller import READ, Poller
-from unicorn_http.workers.states import READING
-from unicorn_http.workers.times import Waiting
 from unicorn_http.wsgi.request import WsgiRequest
 from unicorn_workers_gevent import patching, signals, stacks
 from unicorn_workers_gevent.green import Green, Greenlet, Library

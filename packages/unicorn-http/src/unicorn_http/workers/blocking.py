@@ -18,18 +18,18 @@ from unicorn_core.worker.scoreboard import TAKEN
 from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import Refusal, too_many_requests, too_slow
+from unicorn_http.serving import opening
+from unicorn_http.serving.acceptor import Acceptor
+from unicorn_http.serving.outbox import Outbox, thread_waits
+from unicorn_http.serving.pace import Pace
+from unicorn_http.serving.poller import WRITE, Poller, new_poller
 from unicorn_http.serving.refusals import RefusalLog
-from unicorn_http.workers import opening
-from unicorn_http.workers.acceptor import Acceptor
+from unicorn_http.serving.server_fields import ServerFields
+from unicorn_http.serving.states import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, PER_TURN, READING
+from unicorn_http.serving.times import ThreadWaiting, Times, Waiting
 from unicorn_http.workers.connection import Connection
-from unicorn_http.workers.outbox import Outbox, thread_waits
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.poller import WRITE, Poller, new_poller
 from unicorn_http.workers.probe import Probe
-from unicorn_http.workers.server_fields import ServerFields
-from unicorn_http.workers.states import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, PER_TURN, READING
 from unicorn_http.workers.table import ConnectionTable
-from unicorn_http.workers.times import ThreadWaiting, Times, Waiting
 from unicorn_http.wsgi.environ import EnvironFactory
 from unicorn_http.wsgi.failed import FailedApplication
 from unicorn_http.wsgi.gateway import Application, WsgiGateway, answer

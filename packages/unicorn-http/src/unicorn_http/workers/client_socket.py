@@ -5,10 +5,10 @@ import os
 import socket
 from time import monotonic
 
-from unicorn_http.workers.poller import READ, WRITE, Poller
-from unicorn_http.workers.states import CLOSED, FLUSHING, LINGER_BYTES, LINGERING, READING, RECEIVE, State
-from unicorn_http.workers.stream import SecureStream, Stream
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.poller import READ, WRITE, Poller
+from unicorn_http.serving.states import CLOSED, FLUSHING, LINGER_BYTES, LINGERING, READING, RECEIVE, State
+from unicorn_http.serving.stream import SecureStream, Stream
+from unicorn_http.serving.times import Times
 from unicorn_http.wsgi.reply import ClientGoneError
 
 IOV_MAX = 64

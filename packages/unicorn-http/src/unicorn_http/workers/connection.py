@@ -11,11 +11,10 @@ from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.refusal import CodecError, Refusal, too_slow
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
-from unicorn_http.workers import outbox as holding
-from unicorn_http.workers.client_socket import ClientSocket
-from unicorn_http.workers.outbox import Outbox
-from unicorn_http.workers.poller import READ, WRITE, Poller
-from unicorn_http.workers.states import (
+from unicorn_http.serving import outbox as holding
+from unicorn_http.serving.outbox import Outbox
+from unicorn_http.serving.poller import READ, WRITE, Poller
+from unicorn_http.serving.states import (
     CLOSED,
     FLUSHING,
     HANDSHAKING,
@@ -26,7 +25,8 @@ from unicorn_http.workers.states import (
     Opening,
     Persistence,
 )
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.times import Times
+from unicorn_http.workers.client_socket import ClientSocket
 from unicorn_http.wsgi.body import BodyError
 from unicorn_http.wsgi.reply import ClientGoneError
 from unicorn_http.wsgi.request import Environ, SecureRequest, WsgiRequest
@@ -260,7 +260,7 @@ class Connection(ClientSocket):
         self.write([head + body] if size <= JOIN else [head, body])
 
     def release(self) -> None:
-        """See unicorn_http.workers.outbox.Holder."""
+        """See unicorn_http.serving.outbox.Holder."""
         held = self._held
         self._held = []
         self.write(held)

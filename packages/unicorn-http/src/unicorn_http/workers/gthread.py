@@ -25,13 +25,13 @@ from unicorn_core.worker import child
 from unicorn_core.worker.base import Context
 from unicorn_core.worker.messages import Recycle
 from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, REQUESTS, TAKEN
+from unicorn_http.serving.outbox import Outbox, thread_waits
+from unicorn_http.serving.pace import Pace
+from unicorn_http.serving.poller import READ
+from unicorn_http.serving.states import READING
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
 from unicorn_http.workers.connection import Connection
 from unicorn_http.workers.crew import Crew
-from unicorn_http.workers.outbox import Outbox, thread_waits
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.poller import READ
-from unicorn_http.workers.states import READING
 from unicorn_http.wsgi.request import WsgiRequest
 
 RESTLESS = 0.05

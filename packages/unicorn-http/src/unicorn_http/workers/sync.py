@@ -9,10 +9,10 @@ from time import monotonic
 from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS, TAKEN
+from unicorn_http.serving.poller import READ
+from unicorn_http.serving.states import READING
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
 from unicorn_http.workers.connection import Connection
-from unicorn_http.workers.poller import READ
-from unicorn_http.workers.states import READING
 
 
 class SyncWorker(BlockingWorker):

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from unicorn_http.codec import ConnectionFactory, Peer
 from unicorn_http.semantics.proxy_protocol import ProxyHeader
 from unicorn_http.semantics.refusal import Refusal
-from unicorn_http.workers.states import Opening, State
-from unicorn_http.workers.stream import SecureStream, Stream
+from unicorn_http.serving.states import Opening, State
+from unicorn_http.serving.stream import SecureStream, Stream
 
 Common = dict[str, Any]
 """What all requests of one connection have in common, in the gateway's form (for WSGI a part of environ)."""

@@ -13,12 +13,12 @@ from unicorn_http.codec import AllowedPeers, ConnectionFactory
 from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderReader
 from unicorn_http.semantics.refusal import Refusal
-from unicorn_http.workers.opened import CommonFactory, Kept, Opened
-from unicorn_http.workers.poller import READ
-from unicorn_http.workers.states import CLOSED, HANDSHAKING, Opening
+from unicorn_http.serving.opened import CommonFactory, Kept, Opened
+from unicorn_http.serving.poller import READ
+from unicorn_http.serving.states import CLOSED, HANDSHAKING, Opening
 
 if TYPE_CHECKING:
-    from unicorn_http.workers.tls import TlsServer
+    from unicorn_http.serving.tls import TlsServer
 
 PEEK = 4096
 """Bytes looked at in search of the end of a PROXY header; only those that belong to it are taken."""
@@ -152,7 +152,7 @@ def check(settings: Settings) -> None:
     _proxies(settings)
     if secure(settings):
         # Here and below: a server without TLS does not import the module ssl, which takes some 10 ms.
-        from unicorn_http.workers import tls
+        from unicorn_http.serving import tls
 
         tls.prepare(settings)
 
@@ -164,6 +164,6 @@ def _proxies(settings: Settings) -> TrustedPeers:
 def _tls(settings: Settings, log: Logger) -> "TlsServer | None":
     if not secure(settings):
         return None
-    from unicorn_http.workers.tls import TlsServer
+    from unicorn_http.serving.tls import TlsServer
 
     return TlsServer(settings, log)

@@ -6,12 +6,12 @@ from typing import Generic, TypeVar
 
 from unicorn_core.worker.scoreboard import TAKEN, Row
 from unicorn_http.codec import Peer
-from unicorn_http.workers.acceptor import Acceptor, Arrival
-from unicorn_http.workers.opened import Kept
-from unicorn_http.workers.opening import Opener
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.states import CLOSED, FLUSHING, Persistence
-from unicorn_http.workers.times import Times
+from unicorn_http.serving.acceptor import Acceptor, Arrival
+from unicorn_http.serving.opened import Kept
+from unicorn_http.serving.opening import Opener
+from unicorn_http.serving.pace import Pace
+from unicorn_http.serving.states import CLOSED, FLUSHING, Persistence
+from unicorn_http.serving.times import Times
 
 SWEEP = 1.0
 """Seconds between two looks at all deadlines: the coarseness of every timeout of a connection."""

@@ -15,8 +15,8 @@ from msgspec import Struct
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.logs import Logger
 from unicorn_core.worker.scoreboard import Row
-from unicorn_http.workers.pace import Pace
-from unicorn_http.workers.poller import READ, Watcher
+from unicorn_http.serving.pace import Pace
+from unicorn_http.serving.poller import READ, Watcher
 
 GREEDY = 64
 """Connections accepted in a row by a worker that is alone; one of several leaves the others their share."""

@@ -12,10 +12,10 @@ from typing import cast
 from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
-from unicorn_http.workers.opened import Opened
-from unicorn_http.workers.poller import READ, WRITE
-from unicorn_http.workers.states import CLOSED, Opening
-from unicorn_http.workers.tls_context import context_of, in_words
+from unicorn_http.serving.opened import Opened
+from unicorn_http.serving.poller import READ, WRITE
+from unicorn_http.serving.states import CLOSED, Opening
+from unicorn_http.serving.tls_context import context_of, in_words
 from unicorn_http.wsgi.tls_variables import certificate_variables
 
 RECORD = 16384
