@@ -16,63 +16,45 @@ from itertools import islice
 from time import monotonic
 
 from unicorn_asgi.files import FileSpan
-from unicorn_http.serving.states import CLOSED, HANDSHAKING, LINGER_BYTES, LINGERING, READING, State
-from unicorn_http.serving.stream import SecureStream, Stream
+from unicorn_http.serving.client_socket import IOV_MAX, ClientSocket
+from unicorn_http.serving.states import CLOSED, HANDSHAKING
 from unicorn_http.serving.times import Times
 
 RECEIVE = 65536 + 8192
 """Bytes read at once: a body of 64 KiB and its head. For 128 KiB the C library would ask the system each time."""
 CONGESTED = 65536
 """Bytes that may wait for the client before an application that sends more has to wait."""
-IOV_MAX = 64
-"""Parts written by one call."""
 FILE_PIECE = 1 << 20
 """Bytes of a file that are sent before others get a turn."""
-_RESET = b"\x01\0\0\0\0\0\0\0"  # SO_LINGER: on, for no time
 
 
-class LoopSocket:
+class LoopSocket(ClientSocket):
     """See the module. A subclass says what is done when something can be read, and after the end.
 
     Attributes:
         state: READING, also while something is written; LINGERING, CLOSED, HANDSHAKING.
-        tls: the socket if it is TLS; None: it is not.
-        since: when the present wait began (monotonic seconds).
         at_end: the client will send no more.
         reading: the loop tells when something comes.
     """
 
     __slots__ = (
         "_drains",
-        "_lingered",
         "_stalled_since",
-        "_times",
         "_unsent",
         "_unsent_size",
         "_writing",
         "at_end",
-        "fd",
         "loop",
         "reading",
-        "since",
-        "socket",
-        "state",
-        "tls",
     )
 
     def __init__(self, sock: socket.socket, loop: AbstractEventLoop, times: Times, now: float) -> None:
-        self.socket: Stream = sock
-        self.tls: SecureStream | None = None
-        self.fd = sock.fileno()
+        super().__init__(sock, times, now)
         self.loop = loop
-        self._times = times
         self._unsent: deque[bytes | memoryview] | tuple[()] = ()
         self._unsent_size = 0
         self._stalled_since = now
         self._drains: list[Future[None]] = []
-        self._lingered = 0
-        self.state: State = READING
-        self.since = now
         self.at_end = self.reading = self._writing = False
 
     def readable(self) -> None:
@@ -89,10 +71,6 @@ class LoopSocket:
         self.at_end = True
         self._unsent, self._unsent_size = (), 0
         self._wake_drains()
-
-    def secure(self, stream: SecureStream) -> None:
-        """From now on bytes go through this; the socket belongs to it. The loop must not know the descriptor."""
-        self.socket = self.tls = stream
 
     # Watching
 
@@ -190,34 +168,8 @@ class LoopSocket:
     # Ending
 
     def finish_writing(self, now: float) -> None:
-        """Tell the client that nothing more comes, and wait for it to close."""
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.state = CLOSED
-            return
-        self.state = LINGERING
-        self.since = now
+        super().finish_writing(now)
         self.watch()
-
-    def linger(self) -> None:
-        """Throw away what still comes, up to a bound."""
-        try:
-            size = len(self.socket.recv(RECEIVE))
-        except BlockingIOError:
-            return
-        except OSError:
-            size = 0
-        self._lingered += size
-        if not size or self._lingered > LINGER_BYTES:
-            self.state = CLOSED
-
-    def reset(self) -> None:
-        """Close it so that the client sees that something is missing."""
-        if self.tls is not None:
-            self.tls.abort()
-        with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # Details
 

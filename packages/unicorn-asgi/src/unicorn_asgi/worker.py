@@ -9,6 +9,7 @@ from typing import Any
 
 from unicorn_asgi import applications, stacks
 from unicorn_asgi import loop as loops
+from unicorn_asgi.connection import Connection
 from unicorn_asgi.connections import LoopConnections
 from unicorn_asgi.gateway import Application, AsgiGateway
 from unicorn_asgi.lifespan import Lifespan
@@ -18,12 +19,10 @@ from unicorn_asgi.upgrades import WebSockets
 from unicorn_core import plugins
 from unicorn_core.errors import ApplicationError, PluginError, SettingError
 from unicorn_core.hooks import Hooks
-from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.access import compile_format
 from unicorn_core.settings.registry import Settings
-from unicorn_core.worker.base import Context, Worker
+from unicorn_core.worker.base import Context
 from unicorn_core.worker.scoreboard import TAKEN
-from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import too_slow
 from unicorn_http.serving import opening
@@ -33,6 +32,7 @@ from unicorn_http.serving.pace import Pace
 from unicorn_http.serving.refusals import RefusalLog
 from unicorn_http.serving.server_fields import ServerFields
 from unicorn_http.serving.times import Times
+from unicorn_http.serving.worker import ServingWorker
 
 TICK = 0.5
 """Seconds between two signs of life of the loop."""
@@ -47,8 +47,10 @@ FAREWELL = 5.0
 """Seconds of graceful_timeout, a quarter of it at most, that are kept for the lifespan's end and what else must end."""
 
 
-class AsgiWorker(Worker):
+class AsgiWorker(ServingWorker):
     """See the module."""
+
+    _connections: LoopConnections
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -90,18 +92,8 @@ class AsgiWorker(Worker):
         self.row.load(TAKEN)
 
     @classmethod
-    def scheme(cls, settings: Settings) -> str:
-        return "https" if opening.secure(settings) else "http"
-
-    @classmethod
     def check(cls, settings: Settings) -> None:
-        if settings.wsgi_app is None:
-            raise SettingError("setting wsgi_app: no application is named")
-        TrustedPeers.parse(settings.forwarded_allow_ips, "forwarded_allow_ips")
-        compile_format(settings.access_log_format)
-        make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
-        make_protocol(settings, ServerFields(None), lambda peer, refusal: None)
-        opening.check(settings)
+        super().check(settings)
         loops.check(settings)
         if settings.root_path and not settings.root_path.startswith("/"):
             raise SettingError(
@@ -179,20 +171,11 @@ class AsgiWorker(Worker):
         super().drain(ends)
         self._loop.call_soon_threadsafe(self._drain)
 
-    def lame_duck(self) -> None:
-        self._connections.lame_duck()
-
-    def borrow(self, slot: int, listeners: Sequence[Listener]) -> None:
-        if self.draining:
-            # The arbiter did not know yet that this worker leaves; it will lend them to another.
-            for listener in listeners:
-                listener.close()
-        else:
-            self._connections.acceptor.borrow(slot, listeners)
+    def taken(self, connection: Connection) -> None:
+        self._turns.taken(connection)
 
     def give_back(self, slot: int, ends: bool) -> None:
-        for connection in self._connections.give_back(slot, ends, monotonic()):
-            self._turns.taken(connection)
+        super().give_back(slot, ends)
         self._look_soon()
 
     # Serving

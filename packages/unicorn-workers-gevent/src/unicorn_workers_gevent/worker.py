@@ -121,7 +121,7 @@ class GreenWorker(BlockingWorker):
         green.attach()
         for fd in self.attention:
             self._poller.add(fd, READ)
-        self._table.acceptor.watch()
+        self._connections.acceptor.watch()
         self.row.idle(0)
         self._main = green.current()
         self._watch()
@@ -241,7 +241,7 @@ class GreenWorker(BlockingWorker):
         """Take in all that is ready."""
         now = monotonic()
         self.beat(now)
-        ready, table = self._ready, self._table
+        ready, table = self._ready, self._connections
         self.row.cells[CONNECTIONS] = len(table.by_fd)
         self._server.refresh()
         listeners = self._take_in(self._poller.wait(0.0), now)
@@ -284,7 +284,7 @@ class GreenWorker(BlockingWorker):
         return True
 
     def _end_turn(self) -> None:
-        table, outbox = self._table, self._held
+        table, outbox = self._connections, self._held
         now = monotonic()
         self._in_turn = False
         calls = outbox.calls + outbox.waiting - self._calls_before
@@ -308,21 +308,21 @@ class GreenWorker(BlockingWorker):
         self._settle(connection)
         if not self._in_turn:
             self._show(monotonic())
-        if self._ready or self._table.finished:
+        if self._ready or self._connections.finished:
             self._soon()
 
     def _settle(self, connection: Connection) -> None:
         if connection.queue and connection.state is READING:
             self._ready.append(connection)
         elif not (connection.watched == READ and connection.state is READING):
-            self._table.settle(connection)
+            self._connections.settle(connection)
 
     # Telling
 
     def _show(self, now: float) -> None:
         """What the scoreboard tells of this worker."""
         waiting = len(self._calls)
-        load = TAKEN if self._ready else 0 if self._table.free else self._table.load(now)
+        load = TAKEN if self._ready else 0 if self._connections.free else self._connections.load(now)
         self.row.idle(self._held.calls, load if load == TAKEN else min(load + waiting, TAKEN - 1))
         if not waiting:
             return
@@ -355,7 +355,7 @@ class GreenWorker(BlockingWorker):
         if now >= self._deadline:
             self._deadline = float("inf")
             self._end_calls(now)
-        if self._table.finished and not self._over:
+        if self._connections.finished and not self._over:
             self._over = True
             self._green.soon(self._main.switch)
 

@@ -5,17 +5,14 @@ application is reading, and a streamed answer, are waited for.
 """
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from time import monotonic
 
 from unicorn_core import plugins
-from unicorn_core.errors import ApplicationError, SettingError
-from unicorn_core.listen.listener import Listener
+from unicorn_core.errors import ApplicationError
 from unicorn_core.observe.access import compile_format
-from unicorn_core.settings.registry import Settings
-from unicorn_core.worker.base import Context, Worker
+from unicorn_core.worker.base import Context
 from unicorn_core.worker.scoreboard import TAKEN
-from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.semantics.policies import watched_names
 from unicorn_http.semantics.refusal import Refusal, too_many_requests, too_slow
 from unicorn_http.serving import opening
@@ -27,6 +24,7 @@ from unicorn_http.serving.refusals import RefusalLog
 from unicorn_http.serving.server_fields import ServerFields
 from unicorn_http.serving.states import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, PER_TURN, READING
 from unicorn_http.serving.times import ThreadWaiting, Times, Waiting
+from unicorn_http.serving.worker import ServingWorker
 from unicorn_http.workers.connection import Connection
 from unicorn_http.workers.probe import Probe
 from unicorn_http.workers.table import ConnectionTable
@@ -41,7 +39,7 @@ LONGEST_WAIT = 0.5
 """Seconds in the poller at most: the worker must show a sign of life."""
 
 
-class BlockingWorker(Worker):
+class BlockingWorker(ServingWorker):
     """See the module. A subclass takes in, accepts and serves, in an order and in threads of its own.
 
     Attributes:
@@ -49,6 +47,7 @@ class BlockingWorker(Worker):
     """
 
     multithread = False
+    _connections: ConnectionTable
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -66,7 +65,7 @@ class BlockingWorker(Worker):
         make_codec = plugins.load(plugins.PROTOCOLS, settings.protocol)(settings, self._server, self._refusals.reported)
         self._pace = self.first_pace()
         shared = not all(listener.reuse_port for listener in context.listeners)
-        self._table = ConnectionTable(
+        self._connections = ConnectionTable(
             Acceptor(context.listeners, self._poller, self.row, self._pace, shared, self.log),
             self._poller,
             self._outbox,
@@ -85,10 +84,6 @@ class BlockingWorker(Worker):
         # From now on the others know that they are not alone.
         self.row.load(TAKEN)
 
-    @classmethod
-    def scheme(cls, settings: Settings) -> str:
-        return "https" if opening.secure(settings) else "http"
-
     def first_pace(self) -> Pace:
         """What is assumed before the application has been called."""
         return Pace()
@@ -104,16 +99,6 @@ class BlockingWorker(Worker):
     def waiting(self) -> Waiting:
         """How whoever runs a request waits for its client."""
         return ThreadWaiting()
-
-    @classmethod
-    def check(cls, settings: Settings) -> None:
-        if settings.wsgi_app is None:
-            raise SettingError("setting wsgi_app: no application is named")
-        TrustedPeers.parse(settings.forwarded_allow_ips, "forwarded_allow_ips")
-        compile_format(settings.access_log_format)
-        make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
-        make_protocol(settings, ServerFields(None), lambda peer, refusal: None)
-        opening.check(settings)
 
     def boot(self) -> None:
         """Import the application."""
@@ -143,21 +128,6 @@ class BlockingWorker(Worker):
         self._ends = self._ends or ends
         super().drain(ends)
 
-    def lame_duck(self) -> None:
-        self._table.lame_duck()
-
-    def borrow(self, slot: int, listeners: Sequence[Listener]) -> None:
-        if self.draining:
-            # The arbiter did not know yet that this worker leaves; it will lend them to another.
-            for listener in listeners:
-                listener.close()
-        else:
-            self._table.acceptor.borrow(slot, listeners)
-
-    def give_back(self, slot: int, ends: bool) -> None:
-        for connection in self._table.give_back(slot, ends, monotonic()):
-            self._taken(connection)
-
     # Taking in
 
     def _take_in(self, events: list[tuple[int, int]], now: float) -> Collection[int]:
@@ -165,12 +135,12 @@ class BlockingWorker(Worker):
 
         Gives the listeners that have connections.
         """
-        connections = self._table.by_fd
+        connections = self._connections.by_fd
         listeners: Collection[int] = ()
         for fd, event in events:
             connection = connections.get(fd)
             if connection is None:
-                if fd in self._table.acceptor:
+                if fd in self._connections.acceptor:
                     listeners = {*listeners, fd}
                 elif fd in self.attention:
                     self.attend()
@@ -190,16 +160,16 @@ class BlockingWorker(Worker):
                 connection.flush()
             else:
                 connection.state = CLOSED  # an error while it is not read from
-            self._taken(connection)
-        return listeners if self._table.free else {*listeners, *self._table.due(now)}
+            self.taken(connection)
+        return listeners if self._connections.free else {*listeners, *self._connections.due(now)}
 
     def _accept(self, listeners: Collection[int], now: float) -> Collection[int]:
         """Accept from these, as far as it is this worker's turn; gives none."""
-        for connection in self._table.accept(listeners, bool(self._ready), now):
-            self._taken(connection)
+        for connection in self._connections.accept(listeners, bool(self._ready), now):
+            self.taken(connection)
         return ()
 
-    def _taken(self, connection: Connection) -> None:
+    def taken(self, connection: Connection) -> None:
         queue = connection.queue
         if queue and connection.state is READING:
             if queue[0].chunked or queue[0].content_length >= LARGE_BODY:
@@ -209,7 +179,7 @@ class BlockingWorker(Worker):
         else:
             if connection.closing and connection.state is READING:
                 connection.end(monotonic())
-            self._table.settle(connection)
+            self._connections.settle(connection)
 
     def _run_at_once(self, connection: Connection) -> None:
         """A request with a large body has come, in the middle of taking in: the others' bodies would push it out."""
@@ -217,19 +187,19 @@ class BlockingWorker(Worker):
 
     def _sweep(self, now: float) -> None:
         """Before requests are run: while they are, others may come that nobody has read yet."""
-        for connection in self._table.sweep(now):
+        for connection in self._connections.sweep(now):
             request = connection.new_request()
             request.error = too_slow("body" if connection.codec.pending_body else "head")
             self._refuse_or_drop(connection, request)
-            self._table.settle(connection)
+            self._connections.settle(connection)
 
     def _drain_if_asked(self, now: float) -> None:
         if self.draining and not self._drained:
             self._drained = True
             graceful = self.settings.graceful_timeout
             patience = max(0.0, graceful - LONGEST_WAIT) if graceful else float("inf")
-            for connection in self._table.drain(now, patience, self._ends):
-                self._taken(connection)
+            for connection in self._connections.drain(now, patience, self._ends):
+                self.taken(connection)
 
     # Running
 

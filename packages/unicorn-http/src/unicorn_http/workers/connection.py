@@ -26,7 +26,7 @@ from unicorn_http.serving.states import (
     Persistence,
 )
 from unicorn_http.serving.times import Times
-from unicorn_http.workers.client_socket import ClientSocket
+from unicorn_http.workers.polled_socket import PolledSocket
 from unicorn_http.wsgi.body import BodyError
 from unicorn_http.wsgi.reply import ClientGoneError
 from unicorn_http.wsgi.request import Environ, SecureRequest, WsgiRequest
@@ -37,7 +37,7 @@ JOIN = 2048
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(ClientSocket):
+class Connection(PolledSocket):
     """A sink of its codec, and the outlet of its requests.
 
     Attributes:
@@ -310,7 +310,9 @@ class Connection(ClientSocket):
 
     def cut(self) -> None:
         """Close at once, by a reset: the client sees that the response is not complete, however it was framed."""
-        self.reset()
+        if self.state is not CLOSED:
+            self.state = CLOSED
+            self.reset()
         self.closing = True
         self.queue.clear()
 

@@ -82,7 +82,7 @@ class ThreadWorker(BlockingWorker):
     def run(self) -> None:
         for fd in self.attention:
             self._poller.add(fd, READ)
-        self._table.acceptor.watch()
+        self._connections.acceptor.watch()
         self.row.idle(0)
         others = [
             threading.Thread(target=self._live, name=f"worker thread {number}", daemon=True)
@@ -128,7 +128,7 @@ class ThreadWorker(BlockingWorker):
 
     def _lead(self, outbox: Outbox) -> None:
         """Until leadership is handed on or lost."""
-        table, crew = self._table, self._crew
+        table, crew = self._connections, self._crew
         while not table.finished:
             if not self._may_serve:
                 self._poll()
@@ -146,7 +146,7 @@ class ThreadWorker(BlockingWorker):
 
     def _poll(self) -> None:
         """Wait for something, and take it in."""
-        table = self._table
+        table = self._connections
         longest = LONGEST_WAIT if table.free else table.patience(LONGEST_WAIT, monotonic())
         events = self._poller.wait(min(RESTLESS, longest))
         if not events and longest > RESTLESS:
@@ -218,7 +218,7 @@ class ThreadWorker(BlockingWorker):
         outbox.end_turn()
         with self._gate:
             if self._pace.called(outbox.calls - calls_before, took):
-                self._table.adapt()
+                self._connections.adapt()
             self._show()
 
     def _leave_and_serve(self, outbox: Outbox) -> bool:
@@ -263,12 +263,12 @@ class ThreadWorker(BlockingWorker):
             connection.apart = False
             self._settle(connection)
             if self._pace.called(calls, took):
-                self._table.adapt()
+                self._connections.adapt()
             self._show()
 
     def _call_leader(self) -> None:
         """This thread is free: what waited for one, or for the end, must not wait for the poller too."""
-        if self._ready or self._table.finished:
+        if self._ready or self._connections.finished:
             with contextlib.suppress(BlockingIOError):  # others have called so often already
                 self._wakeup.send(b"\0")
 
@@ -295,7 +295,7 @@ class ThreadWorker(BlockingWorker):
         if connection.queue and connection.state is READING:
             self._ready.append(connection)
         elif not (connection.watched == READ and connection.state is READING):
-            self._table.settle(connection)
+            self._connections.settle(connection)
 
     # Telling
 
@@ -306,7 +306,7 @@ class ThreadWorker(BlockingWorker):
         cells = self.row.cells
         cells[REQUESTS] = requests
         cells[IN_FLIGHT] = running
-        free = self._table.free or not self._table.load(monotonic())
+        free = self._connections.free or not self._connections.load(monotonic())
         self.row.load(running if free and running < self.settings.threads and not self._ready else TAKEN)
         if self.recycle_at:
             self.served(requests)

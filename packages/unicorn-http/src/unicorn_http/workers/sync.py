@@ -30,7 +30,7 @@ class SyncWorker(BlockingWorker):
     def run(self) -> None:
         for fd in self.attention:
             self._poller.add(fd, READ)
-        table = self._table
+        table = self._connections
         table.acceptor.watch()
         self.row.idle(0)
         while not table.finished:
@@ -41,7 +41,7 @@ class SyncWorker(BlockingWorker):
     def _turn(self, events: list[tuple[int, int]]) -> None:
         now = monotonic()
         self.beat(now)
-        ready, table = self._ready, self._table
+        ready, table = self._ready, self._connections
         self.row.cells[CONNECTIONS] = len(table.by_fd)
         self._server.refresh()
         listeners = self._take_in(events, now)
@@ -71,9 +71,9 @@ class SyncWorker(BlockingWorker):
         before, began = self._outbox.calls, monotonic()
         self.row.busy()
         took = self._run(connection, began) - began
-        self.row.idle(self._outbox.calls, 0 if self._table.free and not self._ready else TAKEN)
+        self.row.idle(self._outbox.calls, 0 if self._connections.free and not self._ready else TAKEN)
         if self._pace.called(self._outbox.calls - before, took):
-            self._table.adapt()
+            self._connections.adapt()
 
     def _run(self, connection: Connection, now: float) -> float:
         now = self._serve(connection, self._outbox, now)
@@ -82,5 +82,5 @@ class SyncWorker(BlockingWorker):
         if connection.queue and connection.state is READING:
             self._ready.append(connection)
         elif not (connection.watched == READ and connection.state is READING):
-            self._table.settle(connection)
+            self._connections.settle(connection)
         return now

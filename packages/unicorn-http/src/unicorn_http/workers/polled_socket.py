@@ -1,63 +1,33 @@
-"""A client's socket in a blocking worker: watched by the poller, written to without waiting, closed in good order."""
+"""A client's socket in a blocking worker: watched by the poller, written to with and without waiting."""
 
 import contextlib
 import os
 import socket
 from time import monotonic
 
+from unicorn_http.serving.client_socket import IOV_MAX, ClientSocket
 from unicorn_http.serving.poller import READ, WRITE, Poller
-from unicorn_http.serving.states import CLOSED, FLUSHING, LINGER_BYTES, LINGERING, READING, RECEIVE, State
-from unicorn_http.serving.stream import SecureStream, Stream
+from unicorn_http.serving.states import CLOSED, FLUSHING, READING, RECEIVE
 from unicorn_http.serving.times import Times
 from unicorn_http.wsgi.reply import ClientGoneError
 
-IOV_MAX = 64
-"""Parts written by one call."""
-_RESET = b"\x01\0\0\0\0\0\0\0"  # SO_LINGER: on, for no time
 
-
-class ClientSocket:
+class PolledSocket(ClientSocket):
     """See the module.
 
     Attributes:
-        state: see `State`.
-        socket: what bytes go through; not for reading by others.
-        tls: the same if it is TLS; None: it is not.
-        since: when the present wait began (monotonic seconds).
         watched: what the poller watches it for (READ, WRITE); 0 if it does not know it.
         apart: who serves it is perhaps no longer the one who polls: what it is watched for is settled afterwards.
     """
 
-    __slots__ = (
-        "_lingered",
-        "_poller",
-        "_times",
-        "_unsent",
-        "apart",
-        "fd",
-        "since",
-        "socket",
-        "state",
-        "tls",
-        "watched",
-    )
+    __slots__ = ("_poller", "_unsent", "apart", "watched")
 
     def __init__(self, sock: socket.socket, times: Times, poller: Poller, now: float) -> None:
-        self.socket: Stream = sock
-        self.tls: SecureStream | None = None
-        self.fd = sock.fileno()
-        self._times = times
+        super().__init__(sock, times, now)
         self._poller = poller
         self._unsent = memoryview(b"")
-        self._lingered = 0
-        self.state: State = READING
-        self.since = now
         self.watched = 0
         self.apart = False
-
-    def secure(self, stream: SecureStream) -> None:
-        """From now on bytes go through this; the socket belongs to it. The poller must not know the descriptor."""
-        self.socket = self.tls = stream
 
     # Watching
 
@@ -194,39 +164,8 @@ class ClientSocket:
 
     # Ending
 
-    def finish_writing(self, now: float) -> None:
-        """Tell the client that nothing more comes, and wait for it to close."""
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.state = CLOSED
-            return
-        self.state = LINGERING
-        self.since = now
-
-    def linger(self) -> None:
-        """Throw away what still comes, up to a bound."""
-        try:
-            size = len(self.socket.recv(RECEIVE))
-        except BlockingIOError:
-            return
-        except OSError:
-            size = 0
-        self._lingered += size
-        if not size or self._lingered > LINGER_BYTES:
-            self.state = CLOSED
-
     def shut(self) -> None:
         """Close it; whoever still reads from it in another thread wakes up."""
         self.state = CLOSED
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-
-    def reset(self) -> None:
-        """Close it so that the client sees that something is missing."""
-        if self.state is not CLOSED:
-            self.state = CLOSED
-            if self.tls is not None:
-                self.tls.abort()
-            with contextlib.suppress(OSError):
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
