@@ -27,11 +27,13 @@ class WorkerClass:
     Attributes:
         settings: those that choose it, as raw values.
         needs: a distribution without which its tests are skipped.
+        in_every_run: the marks mean it too; else it runs where UNICORN_WORKER_CLASSES says so.
     """
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict)
     needs: str = ""
+    in_every_run: bool = True
 
     @property
     def arguments(self) -> list[str]:
@@ -43,7 +45,8 @@ WORKER_CLASSES = (
     WorkerClass("sync"),
     WorkerClass("gthread", {"threads": "3"}),
     WorkerClass("gevent", {"worker_class": "gevent"}, needs="gevent"),
-    WorkerClass("eventlet", {"worker_class": "eventlet"}, needs="eventlet"),
+    # It is gevent's worker over another library, whose own tests run always.
+    WorkerClass("eventlet", {"worker_class": "eventlet"}, needs="eventlet", in_every_run=False),
 )
 """A further one joins by a row."""
 
@@ -67,8 +70,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     if "worker_class" not in metafunc.fixturenames:
         return
-    known = [worker_class.name for worker_class in WORKER_CLASSES]
     wanted = os.environ.get("UNICORN_WORKER_CLASSES", "")
+    known = [worker_class.name for worker_class in WORKER_CLASSES if wanted or worker_class.in_every_run]
     others = metafunc.definition.get_closest_marker("other_worker_classes")
     each = wanted == "all" or (not wanted and (others or metafunc.definition.get_closest_marker("each_worker_class")))
     names = known if each else wanted.split(",") if wanted else known[:1]
