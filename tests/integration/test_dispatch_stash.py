@@ -1,8 +1,9 @@
 """The stash: shared by all processes, atomic, and there for longer than task workers."""
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -122,23 +123,22 @@ def test_tables_that_an_app_wants_are_there_from_the_start() -> None:
         assert Stash(dispatcher.client.stash).tables() == ["made-by-basic"]
 
 
-def bump(path: str, times: int) -> None:
-    from unicorn_core.dispatch.client.client import Client
-    from unicorn_core.dispatch.client.local import LocalBackend
+COUNTING = """
+import sys
+from unicorn_core.dispatch.client.client import Client
+from unicorn_core.dispatch.client.local import LocalBackend
+from unicorn_core.dispatch.stash import Stash
 
-    stash = Stash(Client(LocalBackend(path)).stash)
-    for _ in range(times):
-        stash.increment("counters", "n")
+stash = Stash(Client(LocalBackend(sys.argv[1])).stash)
+for _ in range(250):
+    stash.increment("counters", "n")
+"""
 
 
 def test_sixteen_processes_count_without_losing_one(running, stash) -> None:
-    context = multiprocessing.get_context("spawn")
-    path = running._endpoint.path
-    processes = [context.Process(target=bump, args=(path, 250)) for _ in range(16)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(50)
+    command = [sys.executable, "-c", COUNTING, running._endpoint.path]
+    processes = [subprocess.Popen(command) for _ in range(16)]
+    assert [process.wait(60) for process in processes] == [0] * 16
     assert stash.get("counters", "n") == 16 * 250
 
 

@@ -1,5 +1,6 @@
 """The worker classes gevent and eventlet: requests that wait do so together, and nothing else is different."""
 
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from unicorn_core.testing.server import wait_until
+from unicorn_core.testing.server import ServerProcess, wait_until
 
 from .support.tls_client import Authority
 
@@ -413,6 +414,13 @@ def test_a_worker_without_requests_and_one_with_long_ones_live(start, wire, tmp_
     assert connection.get("/").body == b"hello"
 
 
+def reachable(server: ServerProcess) -> bool:
+    """Somebody takes new connections."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 0.5):
+        return True
+    return False
+
+
 def test_requests_finish_within_graceful_timeout(start, wire, tmp_path):
     server = start("--graceful-timeout", "15")
     connections = [wire(server) for _ in range(5)]
@@ -420,7 +428,7 @@ def test_requests_finish_within_graceful_timeout(start, wire, tmp_path):
         connection.ask(f"/gate?{tmp_path}/go{number}")
         begun(tmp_path / f"go{number}")
     server.signal(signal.SIGTERM)
-    server.wait_for("Handling signal: term")
+    wait_until(lambda: not reachable(server), timeout=10, what="the end of the listener")
     for number, connection in enumerate(connections):
         (tmp_path / f"go{number}").touch()
         assert connection.answer()["connection"] == "close"

@@ -25,7 +25,14 @@ def parent(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process that are alive."""
+    """The children of a process that are alive: the same at two looks, since a single one takes some time."""
+    found = _children(pid)
+    while (again := _children(pid)) != found:
+        found = again
+    return found
+
+
+def _children(pid: int) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
