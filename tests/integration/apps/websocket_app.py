@@ -32,6 +32,13 @@ async def echo(scope, receive, send) -> None:
     tell(f"disconnected: {message['code']} {message['reason']!r}")
 
 
+async def tells_process(scope, receive, send) -> None:
+    await accept(receive, send)
+    await send({"type": "websocket.send", "text": str(os.getpid())})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send(message | {"type": "websocket.send"})
+
+
 async def tells_scope(scope, receive, send) -> None:
     await accept(receive, send)
     shown = {name: value for name, value in scope.items() if name not in ("headers", "raw_path", "query_string")}
@@ -103,6 +110,7 @@ async def waits(scope, receive, send) -> None:
 
 
 PATHS = {
+    "process": tells_process,
     "echo": echo,
     "scope": tells_scope,
     "refuses": refuses,
