@@ -97,7 +97,7 @@ class TestMessages:
         message = os.urandom(MIB)
         options = {"ssl": authority.trusting(), "proxy": None, "max_size": None}
 
-        # Not the client that reads in a thread of its own: before CPython 3.13.1 that and writing hurt each other in TLS.
+        # Not the client that reads in a thread of its own: before CPython 3.13.1 that hurt writing, in TLS.
         async def talk() -> None:
             url = f"wss://localhost:{server.port}"
             async with websockets.asyncio.client.connect(f"{url}/scope", **options) as socket:
