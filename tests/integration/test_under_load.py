@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -382,14 +383,13 @@ def costs_of_kills(server: ServerProcess, load: Load, number: int) -> None:
     for _ in range(number):
         wait_until(old_enough, timeout=20, what="a worker that has served for a while")
         victim = min(serving_since.keys() - killed, key=serving_since.__getitem__)
-        failed = len(load.failures)
         os.kill(victim, signal.SIGKILL)
         killed.add(victim)
         server.wait_for(rf"\(pid:{victim}\) was sent SIGKILL")
         load.goes_on(200)
-        costs = load.failures[failed:]
-        # A client has one connection, and goes on with a new one.
-        assert len({failure.client for failure in costs}) == len(costs), load
+    # A client has one connection, and goes on with a new one; it may notice a kill only after the next.
+    costs = Counter(failure.client for failure in load.failures)
+    assert max(costs.values(), default=0) <= number, load
     for failure in load.failures:
         assert ENDED.match(failure.what), load
         assert failure.worker in killed | {0}, load
