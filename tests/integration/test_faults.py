@@ -64,7 +64,8 @@ def test_500_clients_that_dribble_their_heads_end_with_408_and_delay_nobody(star
             sock.send(HEAD[at : at + 1])
     assert all(end.startswith(b"HTTP/1.1 408 ") for end in ends.values())
     assert others > 10
-    wait_until(lambda: descriptors(pid) == before, what="the end of their connections")
+    # Fewer, if those of the test before had not quite ended when this one began.
+    wait_until(lambda: descriptors(pid) <= before, what="the end of their connections")
 
 
 # Clients that vanish
@@ -116,7 +117,8 @@ def test_clients_that_vanish_leave_nothing_behind(shared_server, wire, worker_cl
         vanishing = wire(server)
         where(vanishing.socket)
         vanishing.close() if how == "closes" else vanishing.reset()
-    wait_until(lambda: descriptors(pid) == before, what="the end of their connections")
+    # Fewer, if those of the test before had not quite ended when this one began.
+    wait_until(lambda: descriptors(pid) <= before, what="the end of their connections")
     assert other.get("/hello").body == b"hello"
     # Every thread is free again.
     threads = int(worker_class.settings.get("threads", 1))

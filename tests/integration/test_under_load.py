@@ -563,8 +563,13 @@ def test_a_lame_duck_answers_new_connections_and_lets_every_connection_end(site,
     with Load(server, leave_when_refused=True) as load:
         server.signal(signal.SIGTERM)
         server.wait_for("Handling signal: term")
-        wait_until(lambda: wire(server).get("/new")["connection"] == "close", timeout=1, what="a lame duck")
-        assert kept.get("/after")["connection"] == "close"
+        # The workers are told one after the other.
+        wait_until(lambda: kept.get("/after")["connection"] == "close", timeout=1, what="a lame duck")
+        wait_until(
+            lambda: all(wire(server).get("/new")["connection"] == "close" for _ in range(4)),
+            timeout=1,
+            what="another one",
+        )
         assert wire(server).get("/new")["connection"] == "close"
         before = load.requests
         load.goes_on(1000)
