@@ -65,7 +65,7 @@ def test_500_clients_that_dribble_their_heads_end_with_408_and_delay_nobody(star
     assert all(end.startswith(b"HTTP/1.1 408 ") for end in ends.values())
     assert others > 10
     # Fewer, if those of the test before had not quite ended when this one began.
-    wait_until(lambda: descriptors(pid) <= before, what="the end of their connections")
+    wait_until(lambda: len(descriptors(pid)) <= len(before), what="the end of their connections")
 
 
 # Clients that vanish
@@ -118,7 +118,7 @@ def test_clients_that_vanish_leave_nothing_behind(shared_server, wire, worker_cl
         where(vanishing.socket)
         vanishing.close() if how == "closes" else vanishing.reset()
     # Fewer, if those of the test before had not quite ended when this one began.
-    wait_until(lambda: descriptors(pid) <= before, what="the end of their connections")
+    wait_until(lambda: len(descriptors(pid)) <= len(before), what="the end of their connections")
     assert other.get("/hello").body == b"hello"
     # Every thread is free again.
     threads = int(worker_class.settings.get("threads", 1))
