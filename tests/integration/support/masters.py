@@ -63,7 +63,8 @@ def new_master(server: ServerProcess, *, workers: int, timeout: float = 15.0) ->
     wait_until(lambda: set(masters(server)) - set(known), timeout, f"a new arbiter:\n{server.output}")
     (new,) = set(masters(server)) - set(known)
     server.wait_for(r"Ready: generation \d+ serves", timeout, count=complete + 1)
-    assert len(workers_of(server, new)) == workers
+    # Their own lines in the log may come later than the arbiter's.
+    wait_until(lambda: len(workers_of(server, new)) == workers, timeout, f"{workers} workers of the new arbiter")
     return new
 
 
