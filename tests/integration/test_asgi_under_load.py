@@ -41,7 +41,7 @@ def start(request, serve, tmp_path) -> Callable[..., ServerProcess]:
     def start(*arguments: str) -> ServerProcess:
         deploy(tmp_path, "v0")
         words = ("-k", "asgi", "--asgi-loop", request.param, *arguments)
-        started.append(serve("", *words, environment={"PYTHONDONTWRITEBYTECODE": "1"}))
+        started.append(serve("", *words))
         return started[-1]
 
     yield start

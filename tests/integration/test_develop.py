@@ -225,7 +225,7 @@ def test_the_configuration_file_counts(serve, wire, tmp_path, helper, engine):
 
 
 def test_changes_within_a_second_that_keep_the_size_are_served(serve, wire, tmp_path, helper, engine):
-    server = serve(APP, *engine)
+    server = serve(APP, *engine, environment={"PYTHONDONTWRITEBYTECODE": None})
     for text in ("two", "six", "ten", "one"):
         (tmp_path / "app.py").write_text(APP.replace("one", text))
         answers(wire, server, f"{text} helper")

@@ -257,7 +257,6 @@ def test_a_reload_under_load_loses_no_request(serve, tmp_path, listener):
         "--workers",
         "2",
         unix=tmp_path / "s" if listener == "unix" else None,
-        environment={"PYTHONDONTWRITEBYTECODE": "1"},
     )
     with passing(server, tmp_path / "nginx") as nginx, Load(nginx, keepalive=75.0) as load:
         for number in (1, 2):

@@ -36,7 +36,6 @@ pathlib.Path("boot.begun").touch()
 while not os.path.exists("boot"):
     time.sleep(0.01)
 """
-FRESH = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Notices:
@@ -85,7 +84,7 @@ def start(serve) -> Iterator[Callable[..., ServerProcess]]:
     servers = []
 
     def run(*arguments: str, source: str = ENVIRONMENT, notices: Notices | None = None, **options) -> ServerProcess:
-        environment = {**FRESH, **options.pop("environment", {})}
+        environment = options.pop("environment", {})
         if notices:
             environment["NOTIFY_SOCKET"] = notices.address
         servers.append(serve(source, *arguments, environment=environment, **options))

@@ -57,10 +57,8 @@ class Site:
         self, *arguments: str, listener: str = "tcp", preamble: str = "", first: str = "pass", **options: object
     ) -> ServerProcess:
         self.deploy("v0", preamble=preamble, first=first)
-        # Files that change twice within a second must not be taken for their bytecode.
-        environment = {"PYTHONDONTWRITEBYTECODE": "1"}
         unix = self.folder / "s" if listener == "unix" else None
-        self.server = self._serve("", *arguments, unix=unix, environment=environment, **options)
+        self.server = self._serve("", *arguments, unix=unix, **options)
         return self.server
 
     def reload(self, load: Load, number: int) -> None:

@@ -37,9 +37,8 @@ MODES = pytest.mark.parametrize("mode", ["manual", "auto"])
 def start(serve) -> Iterator[Callable[..., ServerProcess]]:
     servers: list[ServerProcess] = []
 
-    def run(*arguments: str, environment=None, **options) -> ServerProcess:
-        fresh = {"PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
-        servers.append(serve(APP, *arguments, environment=fresh, **options))
+    def run(*arguments: str, **options) -> ServerProcess:
+        servers.append(serve(APP, *arguments, **options))
         return servers[-1]
 
     yield run

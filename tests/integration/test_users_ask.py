@@ -54,10 +54,7 @@ while not os.path.exists("boot"):
 @pytest.fixture
 def start(serve) -> Callable[..., ServerProcess]:
     """A server of HELLO."""
-    fresh = {"PYTHONDONTWRITEBYTECODE": "1"}
-    return lambda *arguments, source=HELLO, environment=None, **options: serve(
-        source, *arguments, environment={**fresh, **(environment or {})}, **options
-    )
+    return lambda *arguments, source=HELLO, **options: serve(source, *arguments, **options)
 
 
 def begun(path: Path) -> None:

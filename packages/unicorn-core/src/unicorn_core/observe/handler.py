@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TELL = 60.0
 """Seconds between two reports of lines that could not be written."""
@@ -38,7 +41,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
         self._report = report
         self._lost = 0
         self._next_report = 0.0
-        super().__init__(self._open(self.path) if self.path else standard)
+        super().__init__(self._open(self.path) if self.path else _unbuffered(standard))
 
     def reopen(self) -> None:
         """Open the file anew, after a rotation; without a file there is nothing to do.
@@ -99,10 +102,36 @@ class LogHandler(logging.StreamHandler[TextIO]):
         self._report("Cannot write to %s: %s; lines lost so far: %s", target, error.strerror, self._lost)
 
     def _open(self, path: str) -> TextIO:
-        # Without a buffer a line that failed is gone: it is not tried again with every later one, nor by every process
-        # that is forked meanwhile.
-        stream = io.TextIOWrapper(io.FileIO(path, "a"), "utf-8", "backslashreplace", write_through=True)
+        stream = _text(_Whole(path, "a"))
         # The workers must be able to reopen the file under their own user.
         if self._owner and self._owner != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
             os.chown(path, *self._owner)
         return stream
+
+
+class _Whole(io.FileIO):
+    """Writes all that it is given, or raises."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            written = super().write(left)
+            if written is None:
+                raise BlockingIOError("the reader of this log is too slow, and it must not be waited for")
+            left = left[written:]
+        return size
+
+
+def _text(raw: _Whole) -> TextIO:
+    """Without a buffer a line that failed is gone: it is not tried again with every later one, nor by every process
+    that is forked meanwhile. And a signal's handler may write in the middle of a line, which a buffer refuses."""
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+
+
+def _unbuffered(standard: TextIO) -> TextIO:
+    """The same stream past its buffer; as it is, if it is none of the system's (a program has replaced it)."""
+    try:
+        return _text(_Whole(standard.fileno(), "w", closefd=False))
+    except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is one of the two last
+        return standard

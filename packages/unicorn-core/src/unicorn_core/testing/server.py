@@ -31,7 +31,8 @@ class ServerProcess:
         arguments: further ones.
         cwd: working folder, where the application is imported from.
         unix: listen on this unix socket instead of a free TCP port.
-        environment: variables on top of this process's; None removes one.
+        environment: variables on top of this process's, without those of unicorn, and of PYTHONDONTWRITEBYTECODE; None
+            removes one.
         command: the command itself.
         bind: False: the command says by itself where it listens, and `port` is not known.
 
@@ -53,6 +54,8 @@ class ServerProcess:
         words = [*command, *where, *arguments, *([application] if application else [])]
         # The plain log formats of one test must not depend on the variables of whoever runs the tests.
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("UNICORN_", "GUNICORN_"))}
+        # A test may write a module anew within the second, and with the size, by which Python knows its bytecode.
+        variables["PYTHONDONTWRITEBYTECODE"] = "1"
         for name, value in (environment or {}).items():
             variables.pop(name, None)
             if value is not None:
@@ -94,7 +97,7 @@ class ServerProcess:
         """Wait until all workers are ready, and learn the port."""
         self.wait_for(READY, timeout)
         if not self.unix:
-            self.port = int(self.wait_for(r"Listening at: https?://127\.0\.0\.1:(\d+)", timeout)[1])
+            self.port = int(self.wait_for(r"Listening at: \w+://127\.0\.0\.1:(\d+)", timeout)[1])
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 20.0) -> int:
         """Send a signal to the arbiter and wait for its end; gives the exit code."""
