@@ -467,6 +467,14 @@ def test_parts_of_a_file_are_sent_without_copying(server, wire, tmp_path):
 # Contexts
 
 
+def test_without_the_setting_sendfile_files_pass_through_the_worker(serve, apps, wire, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(300_000))
+    server = serve("", "-k", "asgi", "--no-sendfile", application="asgi_app:app", cwd=apps)
+    assert "http.response.zerocopysend" not in json.loads(wire(server).get("/scope").body)["extensions"]
+    assert wire(server).get(f"/pathsend?{path}").body == path.read_bytes()
+
+
 def test_contexts_and_tasks_belong_to_one_request(server, wire):
     connection = wire(server)
     for _ in range(3):

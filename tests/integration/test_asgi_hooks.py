@@ -58,3 +58,20 @@ def test_a_request_whose_hook_raises_is_answered_500(server, wire):
     assert connection.get("/spoil").status == 500
     server.wait_for("Hook pre_request left headers that are no list of pairs of strings")
     assert connection.get("/hello").body == b"hello"
+
+
+def test_path_and_query_are_those_of_a_target_in_absolute_form_too(server, wire):
+    connection = wire(server)
+    connection.send(b"GET http://example.org/hello?c HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.answer().status == 200
+    assert told(server)["req"][1:4] == ("http://example.org/hello?c", "/hello", "c")
+
+
+def test_a_websocket_that_was_accepted_has_status_101(server, wire):
+    connection = wire(server)
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}")
+    connection.ask("/websocket", *fields)
+    assert b" 101 " in connection.head()
+    connection.close()
+    assert told(server)["resp"][:2] == ("101 Switching Protocols", 101)

@@ -47,10 +47,36 @@ def test_a_wsgi_application_keeps_the_default(serve):
     assert "asgi" not in server.output
 
 
-def test_a_class_that_is_named_is_never_overridden(serve):
-    server = serve(FUNCTION, "--worker-class", "sync")
-    assert server.get().startswith(b"500")
+@pytest.mark.parametrize("name", ["sync", "gthread"])
+def test_a_class_that_is_named_is_never_overridden_and_says_which_one_would_fit(tmp_path, name):
+    (tmp_path / "app.py").write_text(FUNCTION)
+    server = ServerProcess("app:app", "--worker-class", name, cwd=tmp_path)
+    assert server.wait() == 4
+    server.wait_for(f"'app:app' is an ASGI application, and the worker class {name} runs WSGI applications: use .*asgi")
     assert "Using worker: asgi" not in server.output
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("name", ["uvicorn.workers.UvicornWorker", "uvicorn_worker.UvicornWorker"])
+def test_what_gunicorns_configurations_name_for_such_applications_is_known(serve, tmp_path, name):
+    (tmp_path / "gunicorn.conf.py").write_text(f"worker_class = {name!r}\n")
+    assert serve(FUNCTION).get() == b"asgi"
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "code"),
+    [
+        (FUNCTION, (), 0),
+        (FUNCTION, ("-k", "sync"), 4),
+        (WSGI, ("-k", "asgi"), 4),
+        (WSGI, (), 0),
+        (FUNCTION, ("--root-path", "foo"), 1),
+    ],
+)
+def test_check_config_tries_the_class_that_fits(tmp_path, source, arguments, code):
+    (tmp_path / "app.py").write_text(source)
+    server = ServerProcess("app:app", "--check-config", *arguments, cwd=tmp_path)
+    assert server.wait() == code, server.output
 
 
 def test_each_generation_tells_it(serve):

@@ -6,9 +6,12 @@ import pytest
 from worker_driver import WorkerThread, ask, connect
 
 from unicorn_core.testing.server import wait_until
+from unicorn_http.semantics.chunked import ChunkedDecoder
 from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.workers.connection import Connection
 from unicorn_http.wsgi.request import WsgiRequest, environ_key
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
 
 def connections() -> int:
@@ -32,10 +35,12 @@ def test_ended_connections_are_gone_at_once(worker_class):
             for _ in range(5):
                 with connect(worker.listener) as connection:
                     ask(connection)
+                    connection.sendall(CHUNKED)
                     connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
                     while connection.recv(65536):
                         pass
             # The one that was served last may still be known to who served it.
             wait_until(lambda: connections() <= 1, what="that the ended connections are gone")
+            assert sum(type(each) is ChunkedDecoder for each in gc.get_objects()) == 0
         finally:
             gc.enable()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unicorn_http.wsgi.tls_variables import certificate_variables, distinguished_name
+from unicorn_http.serving.tls_variables import certificate_variables, distinguished_name
 
 
 def name(*parts):

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from unicorn_core.errors import NotAnApplicationError
+from unicorn_core.worker.fitting import is_asynchronous
 
 
 def check(application: Any, reference: str | None) -> None:
@@ -29,16 +30,12 @@ def check(application: Any, reference: str | None) -> None:
             f"{what} looks like an ASGI 2 application (it takes the scope alone), which is not served: use a version "
             "of its framework for ASGI 3, or wrap it in asgiref.compatibility.guarantee_single_callable"
         )
-    if _takes(application, 2) and not _is_async(target):
+    if _takes(application, 2) and not is_asynchronous(application):
         raise NotAnApplicationError(
             f"{what} looks like a WSGI application (it takes two arguments), and the worker class asgi runs ASGI "
             "applications: use the worker class sync or gthread (-k sync)"
         )
     raise NotAnApplicationError(f"{what} is no ASGI application: it must take scope, receive and send")
-
-
-def _is_async(target: Any) -> bool:
-    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
 
 
 def _takes(application: Any, count: int) -> bool:

@@ -9,71 +9,51 @@ from time import monotonic
 from unicorn_asgi.exchange import NO_CODEC, Exchange, Keeper
 from unicorn_asgi.files import FileSpan
 from unicorn_asgi.scope import Scope, SecureListRequest
-from unicorn_asgi.transport import RECEIVE, LoopSocket
-from unicorn_http.codec import Codec, ConnectionFactory, Peer
+from unicorn_asgi.transport import RECEIVE, LoopConnection
+from unicorn_http.codec import ConnectionFactory, Peer
 from unicorn_http.semantics.fields import FieldNames
-from unicorn_http.semantics.refusal import CodecError, Refusal
-from unicorn_http.semantics.request import ListRequest, Request
-from unicorn_http.semantics.response import ResponseHead
-from unicorn_http.serving import outbox as holding
+from unicorn_http.semantics.request import ListRequest
 from unicorn_http.serving.outbox import Outbox
-from unicorn_http.serving.poller import WRITE
 from unicorn_http.serving.states import (
     CLOSED,
     HANDSHAKING,
     LINGER,
     LINGERING,
     READING,
-    Opening,
     Persistence,
 )
 from unicorn_http.serving.times import Times
 
 BODY_AHEAD = 65536
 """Bytes of a body that may wait for the application before nothing more is read."""
-JOIN = 2048
-"""Bytes of a body that is copied behind its head; a larger one is written from where it lies."""
 
 
-class Connection(LoopSocket):
+class Connection(LoopConnection):
     """A sink of its codec, and the outlet of its requests; see unicorn_http.serving.opened.Kept.
 
     Attributes:
-        label: stands before its requests' lines in the scoreboard.
-        queue: requests that came and are not yet run, in order.
         exchange: what runs; None: nothing does.
         scheduled: it waits for its turn to run.
         in_turn: its turn is being run.
         common: what the scopes of all its requests have in common.
-        served: it has brought a request before.
-        closing: no further request is served.
         lingers: at the end it is given time to read the last answer, for it may still be sending.
         forgotten: the table knows it no more, and its descriptor is closed.
     """
 
     __slots__ = (
         "_body_size",
-        "_held",
         "_keeper",
         "_names",
-        "_outbox",
-        "_persistence",
-        "_unfinished",
-        "closing",
-        "codec",
         "common",
         "exchange",
         "forgotten",
         "in_turn",
-        "label",
         "lingers",
-        "opening",
-        "patience",
-        "peer",
-        "queue",
         "scheduled",
-        "served",
     )
+
+    queue: deque[ListRequest]
+    _unfinished: ListRequest | None
 
     def __init__(
         self,
@@ -86,50 +66,25 @@ class Connection(LoopSocket):
         loop: AbstractEventLoop,
         outbox: Outbox,
         persistence: Persistence,
+        sendfile: bool,
         keeper: Keeper,
         now: float,
     ) -> None:
-        super().__init__(sock, loop, times, now)
-        self.opening: Opening = iter(())
+        super().__init__(sock, loop, times, outbox, persistence, sendfile, now)
         self._names = names
         self.introduce(peer, make_codec, common)
-        self._outbox = outbox
-        self._persistence = persistence
         self._keeper = keeper
-        self.queue: deque[ListRequest] = deque()
         self.exchange: Exchange | None = None
-        self._unfinished: ListRequest | None = None  # its body has not come completely
-        self._body_size = 0  # bytes of it that wait for the application
-        self._held: list[bytes] = []
-        self.patience = float("inf")
-        self.served = self.closing = self.lingers = self.forgotten = False
-        self.scheduled = self.in_turn = False
+        self._body_size = 0  # bytes of a body that wait for the application
+        self.lingers = self.forgotten = self.scheduled = self.in_turn = False
 
     # Before HTTP: see unicorn_http.serving.opened.Opened
-
-    def shake_hands(self, now: float) -> None:
-        try:
-            wanted = next(self.opening, 0)
-        except OSError:
-            self.state = CLOSED
-            return
-        if self.state is not HANDSHAKING:
-            return
-        if wanted == WRITE:
-            self.watch_writing()
-        elif self._writing:
-            self.unwatch_writing()
-        self.watch()
-        if not wanted:
-            self.state = READING
-            self.since = now
-            self.take_in(now)
 
     def introduce(self, peer: Peer, make_codec: ConnectionFactory, common: Scope, /) -> None:
         self.peer = peer
         self.label = peer.client.encode("ascii") + b"\0"
         self.common = common
-        self.codec: Codec = make_codec(self, peer)
+        self.codec = make_codec(self, peer)
 
     def secured(self, variables: Mapping[str, str]) -> None:
         from unicorn_asgi.tls import tls_extension
@@ -138,11 +93,6 @@ class Connection(LoopSocket):
         extensions.pop("http.response.zerocopysend", None)  # the system would send it past the encryption
         self.common["extensions"] = extensions
         self.common["scheme"] = "https"
-
-    def refuse(self, refusal: Refusal) -> None:
-        self.state = READING
-        self.codec.feed_eof()  # reads nothing from now on
-        self.on_abort(refusal)
 
     # Taking in
 
@@ -250,11 +200,6 @@ class Connection(LoopSocket):
         # Not a partial function, which would make a circle of references.
         return ListRequest(self._names) if self.tls is None else SecureListRequest(self._names)
 
-    def on_request(self, request: Request) -> None:
-        # It is what `new_request` made.
-        self._unfinished = request  # type: ignore[assignment]
-        self.queue.append(request)  # type: ignore[arg-type]
-
     def on_body(self, data: bytes) -> None:
         self._unfinished.pieces.append(data)  # type: ignore[union-attr]
         self._body_size += len(data)
@@ -267,65 +212,18 @@ class Connection(LoopSocket):
         if self.exchange is not None:
             self.exchange.wake()
 
-    def on_abort(self, error: CodecError) -> None:
-        if self._unfinished is None:
-            self.on_request(self.new_request())
-        self._unfinished.error = error  # type: ignore[union-attr]
-
-    def on_control(self, data: bytes, last: bool) -> None:
-        self.send(data)
-        self.closing = self.closing or last
-
     # Writing
-
-    def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
-        """See unicorn_asgi.http.Outlet."""
-        if not request.complete and request.error is None:
-            self.read_now()  # the rest may have come already
-        # What has come behind this request is answered, too.
-        persist = request.complete and not self.closing and (self._persistence.allowed or bool(self.queue))
-        head = self.codec.head(request, response, length, persist)
-        if not response.persistent:
-            self.closing = True
-        return head
-
-    def interim(self, request: Request, status: str, fields: str) -> None:
-        """See unicorn_asgi.http.Outlet."""
-        if data := self.codec.interim(request, status, fields):
-            self.send(data)
-
-    def finish(self, head: bytes, body: bytes) -> None:
-        """See unicorn_asgi.http.Outlet."""
-        size = len(body)
-        if self._outbox.open and not self.closing and size <= holding.LARGEST:
-            held = self._held
-            if not held:
-                self._outbox.held.append(self)
-            if size <= JOIN:
-                held.append(head + body)
-            else:
-                held += (head, body)
-            return
-        if self._held:
-            self._outbox.release()
-        self.write((head + body,) if size <= JOIN else (head, body))
 
     def send(self, *parts: bytes) -> None:
         """See unicorn_asgi.http.Outlet."""
         if self._held:
-            self._outbox.release()
+            self.outbox.release()
         self.write(parts)
-
-    def release(self) -> None:
-        """See unicorn_http.serving.outbox.Holder."""
-        held = self._held
-        self._held = []
-        self.write(held)
 
     async def send_file(self, span: FileSpan) -> int:
         """See unicorn_asgi.http.Outlet."""
         if self._held:
-            self._outbox.release()
+            self.outbox.release()
         return await super().send_file(span)
 
     def flushed(self) -> None:
@@ -379,6 +277,7 @@ class Connection(LoopSocket):
         self.unwatch()
         self.socket.close()
         self.codec = NO_CODEC
+        self.opening = iter(())  # perhaps not at its end: its frame holds this connection
         self._held.clear()
 
     @property
@@ -390,10 +289,6 @@ class Connection(LoopSocket):
     def begun(self) -> bool:
         """A part of a request's head has come, and the rest is waited for."""
         return self._waits and self.codec.pending and not self.flushing
-
-    def awaits_first(self, patience: float, now: float) -> bool:
-        """See unicorn_http.serving.opened.Kept."""
-        return self.state in (READING, HANDSHAKING) and not self.served and now - self.since < patience
 
     def expired(self, now: float) -> bool:
         """The present wait for the client has lasted too long, or it is gone."""

@@ -41,12 +41,15 @@ class LoopConnections(Connections[Connection]):
         row: Row,
         pace: Pace,
         opener: Opener | None,
+        sendfile: bool,
     ) -> None:
+        """`sendfile`: the system may send files (setting sendfile)."""
         super().__init__(acceptor, times, limit, row, pace, opener)
         self._loop = loop
         self._outbox = outbox
         self._make_codec = make_codec
         self._scopes = scopes
+        self._sendfile = sendfile
 
     def make(self, sock: socket.socket, peer: Peer, now: float) -> Connection:
         # At once, not with the turn: it decides who accepts the next one.
@@ -63,6 +66,7 @@ class LoopConnections(Connections[Connection]):
             self._loop,
             self._outbox,
             self.persistence,
+            self._sendfile,
             self.keeper,
             now,
         )

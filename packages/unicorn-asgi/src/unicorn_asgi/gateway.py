@@ -12,6 +12,7 @@ from unicorn_asgi.upgrades import WebSocketExchange
 from unicorn_core.observe.access import Access
 from unicorn_core.observe.logs import Logger, printable
 from unicorn_http.semantics.request import ListRequest
+from unicorn_http.semantics.request_line import split_target
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -98,7 +99,7 @@ def name_of(request: ListRequest) -> str:
 
 def _access(exchange: HttpExchange, scope: dict[str, Any], began: float) -> Access:
     request = exchange.request
-    path, _, query = request.target.partition("?")
+    path, _, query = split_target(request.target)[1].partition("?")
     fields: dict[str, str] = {}
     for name, value in ((n.decode("latin-1"), v.decode("latin-1")) for n, v in request.fields):
         fields[name] = f"{fields[name]},{value}" if name in fields else value
@@ -110,7 +111,7 @@ def _access(exchange: HttpExchange, scope: dict[str, Any], began: float) -> Acce
         path=path,
         query=query,
         protocol=request.protocol,
-        status=_status(exchange),
+        status=status_of(exchange),
         began=began,
         took=max(0.0, time.time() - began),
         sent=exchange.sent,
@@ -119,7 +120,8 @@ def _access(exchange: HttpExchange, scope: dict[str, Any], began: float) -> Acce
     )
 
 
-def _status(exchange: HttpExchange) -> str:
+def status_of(exchange: HttpExchange) -> str:
+    """The status line's code and phrase; empty if there was no answer, because the client had gone."""
     if exchange.response is not None:
         return phrase_of(exchange.response.code)
     return phrase_of(101) if isinstance(exchange, WebSocketExchange) and exchange.complete else ""

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from unicorn_asgi.gateway import Application, AsgiGateway
+from unicorn_asgi.gateway import Application, AsgiGateway, status_of
 from unicorn_asgi.http import HttpExchange
-from unicorn_asgi.response import phrase_of
 from unicorn_asgi.scope import Scope, ScopeFactory
 from unicorn_core.hooks import Hooks
 from unicorn_core.observe.access import Access
 from unicorn_core.worker.base import Worker
 from unicorn_http.semantics.request import ListRequest
+from unicorn_http.semantics.request_line import split_target
 
 Headers = list[tuple[str, str]]
 
@@ -27,7 +27,7 @@ class HookRequest:
     def __init__(self, request: ListRequest, common: Scope) -> None:
         self.method = request.method
         self.uri = request.target
-        self.path, _, self.query = request.target.partition("?")
+        self.path, _, self.query = split_target(request.target)[1].partition("?")
         self.version = (1, 0) if request.protocol == "HTTP/1.0" else (1, 1)
         self.scheme = request.scheme
         self.peer_addr: tuple[str, int] | str = common["client"] or ""
@@ -43,8 +43,8 @@ class HookResponse:
 
     def __init__(self, exchange: HttpExchange) -> None:
         response = exchange.response
-        self.status = phrase_of(response.code) if response else ""
-        self.status_code = response.code if response else 0
+        self.status = status_of(exchange)
+        self.status_code = int(self.status[:3] or 0)
         self.headers: Headers = [
             (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in exchange.fields
         ]
@@ -77,6 +77,8 @@ class HookedGateway(AsgiGateway):
         if self._hooks.call("pre_request", self._worker, req) and self._carry_over(before, req.headers, request):
             scope = await super().serve(exchange, common)
         else:
+            if self._access:
+                self._watch(exchange, common)
             exchange.answer(500)
         self._hooks.call("post_request", self._worker, req, scope or {}, HookResponse(exchange))
         return scope

@@ -49,8 +49,5 @@ class LoopWatcher:
         assert events == READ
         self._loop.add_reader(fd, self._ready, fd)
 
-    def change(self, fd: int, events: int) -> None:
-        assert events == READ
-
     def remove(self, fd: int) -> None:
         self._loop.remove_reader(fd)

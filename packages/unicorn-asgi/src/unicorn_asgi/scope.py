@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from unicorn_http.codec import Peer
-from unicorn_http.semantics import grammar
 from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.proxied import Proxied
 from unicorn_http.semantics.proxy_protocol import ProxyHeader
 from unicorn_http.semantics.request import ListRequest
+from unicorn_http.semantics.request_line import begins_with, split_target
 
 Scope = dict[str, Any]
 
@@ -100,20 +100,15 @@ class ScopeFactory:
         if request.script_name is not None:
             # As for WSGI: the proxy leaves the path whole, and says which part of it is the prefix.
             prefix = request.script_name
-            if not _begins(scope["path"], prefix):
+            if not begins_with(scope["path"], prefix):
                 raise RootPathError(f"the path {scope['path']!r} does not begin with SCRIPT_NAME {prefix!r}")
             scope["root_path"] = prefix
             return
         prefix = self._root_path
         scope["root_path"] = prefix + scope["root_path"]
-        if not _begins(scope["path"], prefix):
+        if not begins_with(scope["path"], prefix):
             scope["path"] = prefix + scope["path"]
             scope["raw_path"] = prefix.encode() + scope["raw_path"]
-
-
-def _begins(path: str, prefix: str) -> bool:
-    """ "/app" is no prefix of "/apple"."""
-    return path.startswith(prefix) and (len(path) == len(prefix) or prefix.endswith("/") or path[len(prefix)] == "/")
 
 
 def _decoded(raw: str) -> str:
@@ -127,12 +122,10 @@ def _decoded(raw: str) -> str:
 
 def _absolute(target: str, request: ListRequest) -> str:
     """The path of an absolute-form target, whose authority replaces Host (RFC 9112 section 3.2.2)."""
-    found = grammar.ABSOLUTE_FORM.fullmatch(target)
-    if found is None:
-        return target
-    if request.proxied is None or not request.proxied.host:
-        _replace_host(request, found[1].encode("latin-1"))
-    return found[2] if found[2].startswith("/") else "/" + found[2]
+    authority, path = split_target(target)
+    if authority is not None and (request.proxied is None or not request.proxied.host):
+        _replace_host(request, authority.encode("latin-1"))
+    return path
 
 
 def _apply(said: Proxied, scope: Scope, request: ListRequest) -> None:

@@ -16,8 +16,11 @@ from itertools import islice
 from time import monotonic
 
 from unicorn_asgi.files import FileSpan
-from unicorn_http.serving.client_socket import IOV_MAX, ClientSocket
-from unicorn_http.serving.states import CLOSED, HANDSHAKING
+from unicorn_http.serving.client_connection import ClientConnection
+from unicorn_http.serving.client_socket import IOV_MAX
+from unicorn_http.serving.outbox import Outbox
+from unicorn_http.serving.poller import WRITE
+from unicorn_http.serving.states import CLOSED, HANDSHAKING, Persistence
 from unicorn_http.serving.times import Times
 
 RECEIVE = 65536 + 8192
@@ -28,7 +31,7 @@ FILE_PIECE = 1 << 20
 """Bytes of a file that are sent before others get a turn."""
 
 
-class LoopSocket(ClientSocket):
+class LoopConnection(ClientConnection):
     """See the module. A subclass says what is done when something can be read, and after the end.
 
     Attributes:
@@ -39,6 +42,7 @@ class LoopSocket(ClientSocket):
 
     __slots__ = (
         "_drains",
+        "_sendfile",
         "_stalled_since",
         "_unsent",
         "_unsent_size",
@@ -48,8 +52,18 @@ class LoopSocket(ClientSocket):
         "reading",
     )
 
-    def __init__(self, sock: socket.socket, loop: AbstractEventLoop, times: Times, now: float) -> None:
-        super().__init__(sock, times, now)
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: AbstractEventLoop,
+        times: Times,
+        outbox: Outbox,
+        persistence: Persistence,
+        sendfile: bool,
+        now: float,
+    ) -> None:
+        super().__init__(sock, times, outbox, persistence, now)
+        self._sendfile = sendfile
         self.loop = loop
         self._unsent: deque[bytes | memoryview] | tuple[()] = ()
         self._unsent_size = 0
@@ -73,6 +87,13 @@ class LoopSocket(ClientSocket):
         self._wake_drains()
 
     # Watching
+
+    def await_opening(self, wanted: int) -> None:
+        if wanted == WRITE:
+            self.watch_writing()
+        else:
+            self.unwatch_writing()
+        self.watch()
 
     def watch(self) -> None:
         """Let the loop tell when something comes."""
@@ -162,7 +183,7 @@ class LoopSocket(ClientSocket):
 
     async def send_file(self, span: FileSpan) -> int:
         """Write a part of a file; how many bytes were there."""
-        by_system = self.tls is None and hasattr(os, "sendfile")
+        by_system = self._sendfile and self.tls is None
         return await (self._send_by_system(span) if by_system else self._send_by_reading(span))
 
     # Ending

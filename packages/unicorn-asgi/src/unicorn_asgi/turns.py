@@ -20,7 +20,8 @@ from unicorn_asgi.http import HttpExchange
 from unicorn_asgi.upgrades import WebSockets
 from unicorn_asgi.websocket.upgrade import wants_websocket
 from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, LINE_LENGTH, TAKEN, Row
-from unicorn_http.semantics.refusal import Refusal, too_many_requests
+from unicorn_http.semantics.refusal import Refusal
+from unicorn_http.serving.connections import shed
 from unicorn_http.serving.outbox import Outbox
 from unicorn_http.serving.pace import Pace
 from unicorn_http.serving.refusals import RefusalLog
@@ -80,10 +81,6 @@ class Turns:
         self._ready: list[Connection] = []
         self._abandoned: dict[Exchange, float] = {}  # when their tasks are cancelled
         self.tasks: dict[Task[Any], Exchange] = {}
-
-    @property
-    def requests(self) -> int:
-        return self._outbox.calls
 
     @property
     def busy(self) -> bool:
@@ -258,13 +255,7 @@ class Turns:
 
     def _shed(self, ready: list[Connection]) -> None:
         """Refuse what waits beyond `limit_concurrency`."""
-        allowed = self._concurrency - sum(not exchange.answered for exchange in self.tasks.values())
-        for connection in ready:
-            for request in connection.queue:
-                if request.error is None:
-                    allowed -= 1
-                    if allowed < 0:
-                        request.error = too_many_requests()
+        shed(ready, self._concurrency - sum(not exchange.answered for exchange in self.tasks.values()))
 
     def _refuse(self, connection: Connection, exchange: HttpExchange) -> None:
         """A request that cannot be read to its end never reaches the application."""

@@ -29,18 +29,14 @@ from unicorn_http.serving import opening
 from unicorn_http.serving.acceptor import Acceptor
 from unicorn_http.serving.outbox import Outbox, thread_waits
 from unicorn_http.serving.pace import Pace
-from unicorn_http.serving.refusals import RefusalLog
-from unicorn_http.serving.server_fields import ServerFields
-from unicorn_http.serving.times import Times
+from unicorn_http.serving.times import ThreadWaiting, Times
 from unicorn_http.serving.worker import ServingWorker
 
 TICK = 0.5
 """Seconds between two signs of life of the loop."""
 FASTEST_FIRST = ("h1c", "httptools")
 """Parsers for a worker that wants fields as bytes; the others would first make text of them."""
-EXTENSIONS = ["http.response.early_hint", "http.response.trailers", "http.response.pathsend"]
-if hasattr(os, "sendfile"):
-    EXTENSIONS.append("http.response.zerocopysend")
+EXTENSIONS = ("http.response.early_hint", "http.response.trailers", "http.response.pathsend")
 GOODBYE = 1.0
 """Seconds before that for WebSockets to close."""
 FAREWELL = 5.0
@@ -56,12 +52,12 @@ class AsgiWorker(ServingWorker):
         super().__init__(context)
         settings = self.settings
         self._loop = loops.new_loop(settings)
-        self._scopes = ScopeFactory(watched_names(settings), _root_path(settings), EXTENSIONS)
+        sendfile = settings.sendfile and hasattr(os, "sendfile")
+        extensions = (*EXTENSIONS, "http.response.zerocopysend") if sendfile else EXTENSIONS
+        self._scopes = ScopeFactory(watched_names(settings), _root_path(settings), extensions)
         self._lifespan: Lifespan | None = None
         self._gateway: AsgiGateway
         self._turns: Turns
-        self._server = ServerFields(settings.server_header)
-        self._refusals = RefusalLog(self.log)
         self._pace = Pace()
         self._outbox = Outbox(thread_waits)
         make_codec = plugins.load(plugins.PROTOCOLS, settings.protocol)(
@@ -75,15 +71,14 @@ class AsgiWorker(ServingWorker):
             self._outbox,
             make_codec,
             self._scopes,
-            Times.of(settings),
+            Times.of(settings, ThreadWaiting()),
             settings.worker_connections,
             self.row,
             self._pace,
             opening.Opener.of(settings, make_codec, self._scopes, self.log),
+            sendfile,
         )
         self._websockets = WebSockets(settings, self._server, self.log)
-        self._ends = False
-        self._drained = False
         self._over = asyncio.Event()
         self._deadline = self._ends_at = float("inf")  # for what still runs when the worker is to stop, and for all
         self._look_timer: asyncio.TimerHandle | None = None
@@ -100,13 +95,17 @@ class AsgiWorker(ServingWorker):
                 f"setting root_path = {settings.root_path!r} ({settings.origin('root_path')}): must begin with a slash"
             )
 
+    @classmethod
+    def check_application(cls, application: Any, settings: Settings) -> None:
+        applications.check(application, settings.wsgi_app)
+
     # Booting
 
     def boot(self) -> None:
         """Import the application, and wait until it has started."""
         application = self.context.load_application()
         asyncio.set_event_loop(self._loop)  # asyncio.run() in an imported module would have left none
-        applications.check(application, self.settings.wsgi_app)
+        self.check_application(application, self.settings)
         self._call(application)
         if self.settings.asgi_lifespan != "off":
             required = self.settings.asgi_lifespan == "on"
@@ -166,8 +165,6 @@ class AsgiWorker(ServingWorker):
     # What the arbiter asks for
 
     def drain(self, ends: bool = False) -> None:
-        # Perhaps in a signal handler.
-        self._ends = self._ends or ends
         super().drain(ends)
         self._loop.call_soon_threadsafe(self._drain)
 

@@ -20,6 +20,7 @@ from unicorn_core.listen.listener import parse_all
 from unicorn_core.settings import sources
 from unicorn_core.settings.registry import Registry, Settings, Source
 from unicorn_core.worker.environment import set_up_for_import
+from unicorn_core.worker.fitting import fitting_class
 
 HELP = "Serve the Python application APP with a pool of worker processes."
 
@@ -145,12 +146,13 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
 
 def check(settings: Settings) -> int:
     """Check what can be checked without serving: worker class, settings, and that application and task apps import."""
-    Generation.of(settings)
+    generation = Generation.of(settings)
     parse_all(settings.bind, settings.origin("bind"))
     if settings.wsgi_app is not None:
         os.chdir(settings.chdir)
         set_up_for_import(settings)
-        application.load(settings.wsgi_app)
+        found = application.load(settings.wsgi_app)
+        fitting_class(generation.worker_class, settings, found).check_application(found, settings)
         if settings.dispatch_apps:
             from unicorn_core.dispatch.app import import_class, traits  # few have task apps
 

@@ -39,6 +39,8 @@ _SHIPPED = {
     (WORKERS, "gevent"): "unicorn-workers-gevent[gevent]",
     (WORKERS, "eventlet"): "unicorn-workers-gevent[eventlet]",
     (WORKERS, "asgi"): "unicorn-asgi",
+    (WORKERS, "uvicorn.workers.UvicornWorker"): "unicorn-asgi",
+    (WORKERS, "uvicorn_worker.UvicornWorker"): "unicorn-asgi",
     (PROTOCOLS, "http"): "unicorn-http",
     (PROTOCOLS, "uwsgi"): "unicorn-uwsgi",
     (HTTP_PARSERS, "httptools"): "unicorn-http",
@@ -95,7 +97,8 @@ def load(group: str, name: str) -> Any:
             wanted = f"'{distribution}'" if "[" in distribution else distribution
             raise PluginError(f"{what} {name!r} is not installed: pip install {wanted}")
         installed = ", ".join(sorted(points)) or "none"
-        raise PluginError(f"{what} {name!r} is not known; installed: {installed}")
+        hint = " (a class is named module:Class)" if group == WORKERS and "." in name else ""
+        raise PluginError(f"{what} {name!r} is not known{hint}; installed: {installed}")
     try:
         return point.load()
     except (ImportError, AttributeError) as error:

@@ -100,6 +100,11 @@ class Peer(Struct, frozen=True):
     server_port: int
     told: bool = True
 
+    @property
+    def name(self) -> str:
+        """The client, for logs."""
+        return self.client or "a unix socket"
+
 
 class ServerLines(Protocol):
     """The lines that the server adds to every response's head.

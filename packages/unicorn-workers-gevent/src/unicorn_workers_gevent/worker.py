@@ -14,18 +14,15 @@ import importlib
 from collections.abc import Collection
 from functools import partial
 from time import monotonic
-from typing import ClassVar, NoReturn, cast
+from typing import ClassVar, cast
 
 from msgspec import Struct
 
-from unicorn_core.errors import ExitCode
 from unicorn_core.observe.logs import printable
 from unicorn_core.settings.registry import Settings
-from unicorn_core.worker import child
 from unicorn_core.worker.base import Context
 from unicorn_core.worker.scoreboard import BUSY_SINCE, CONNECTIONS, IN_FLIGHT, LINE_LENGTH, TAKEN
 from unicorn_http.serving.poller import READ, Poller
-from unicorn_http.serving.states import READING
 from unicorn_http.serving.times import Waiting
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
 from unicorn_http.workers.connection import Connection
@@ -216,10 +213,6 @@ class GreenWorker(BlockingWorker):
         except BaseException:
             self._fail()
 
-    def _fail(self) -> NoReturn:
-        self.log.exception("Worker (pid:%s) failed outside of a request", self.pid)
-        child.leave(ExitCode.FAILED)
-
     def _work(self, runner: Runner) -> None:
         while True:
             if not self._in_turn:
@@ -310,12 +303,6 @@ class GreenWorker(BlockingWorker):
             self._show(monotonic())
         if self._ready or self._connections.finished:
             self._soon()
-
-    def _settle(self, connection: Connection) -> None:
-        if connection.queue and connection.state is READING:
-            self._ready.append(connection)
-        elif not (connection.watched == READ and connection.state is READING):
-            self._connections.settle(connection)
 
     # Telling
 

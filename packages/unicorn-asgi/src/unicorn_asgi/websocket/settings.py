@@ -20,7 +20,8 @@ SETTINGS = (
         Switch(),
         True,
         _WEBSOCKET,
-        "Compress messages for clients that offer it (permessage-deflate, RFC 7692).",
+        "Compress messages for clients that offer it (permessage-deflate, RFC 7692). On by default; the flag switches "
+        "it off.",
         ("--no-websocket-compression",),
         flag_sets=False,
     ),

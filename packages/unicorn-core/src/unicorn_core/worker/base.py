@@ -138,6 +138,14 @@ class Worker:
         """
 
     @classmethod
+    def check_application(cls, application: Any, settings: Settings) -> None:
+        """Refuse an application that this worker class cannot serve.
+
+        Raises:
+            NotAnApplicationError: one clear line that names the class which can.
+        """
+
+    @classmethod
     def prepare(cls, settings: Settings) -> None:
         """Called before the application is imported, in a mold or in the worker."""
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from unicorn_core import plugins
 from unicorn_core.errors import ApplicationError, PluginError
+from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
 from unicorn_core.worker.messages import Became
 
@@ -28,7 +29,7 @@ def fit(worker_class: type[Worker], context: Context) -> tuple[type[Worker], Con
         SettingError: it refuses the settings.
     """
     settings = context.settings
-    if settings.origin("worker_class") != "default" or not _is_default(worker_class, context):
+    if not _may_choose(worker_class, settings):
         return worker_class, context
     try:
         application = context.load_application()
@@ -36,15 +37,27 @@ def fit(worker_class: type[Worker], context: Context) -> tuple[type[Worker], Con
         # Whoever boots is to meet it, and not a second import.
         return worker_class, replace(context, load_application=partial(_raise, error))
     context = replace(context, load_application=lambda: application)
-    if not is_asynchronous(application):
-        return worker_class, context
+    fitting = fitting_class(worker_class, settings, application)
+    if fitting is not worker_class:
+        context.channel.send(Became(ASYNCHRONOUS, "the application is an ASGI application"))
+    return fitting, context
+
+
+def fitting_class(worker_class: type[Worker], settings: Settings, application: Any) -> type[Worker]:
+    """The class to serve this application with: `worker_class`, unless the settings name none and another one fits.
+
+    Raises:
+        PluginError: the class that fits is not installed.
+        SettingError: it refuses the settings.
+    """
+    if not _may_choose(worker_class, settings) or not is_asynchronous(application):
+        return worker_class
     try:
         fitting: type[Worker] = plugins.load(plugins.WORKERS, ASYNCHRONOUS)
     except PluginError as error:
         raise PluginError(f"{settings.wsgi_app or application!r} is an ASGI application: {error}") from None
     fitting.check(settings)
-    context.channel.send(Became(ASYNCHRONOUS, "the application is an ASGI application"))
-    return fitting, context
+    return fitting
 
 
 def is_asynchronous(application: Any) -> bool:
@@ -57,9 +70,10 @@ def is_asynchronous(application: Any) -> bool:
     return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(call)
 
 
-def _is_default(worker_class: type[Worker], context: Context) -> bool:
+def _may_choose(worker_class: type[Worker], settings: Settings) -> bool:
     """It is what serves by default, and not another kind of process that lives as workers do."""
-    settings = context.settings
+    if settings.origin("worker_class") != "default":
+        return False
     try:
         default: type[Worker] = plugins.load(plugins.WORKERS, settings.worker_class)
     except PluginError:

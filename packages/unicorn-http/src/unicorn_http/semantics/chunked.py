@@ -29,7 +29,8 @@ class ChunkedDecoder:
         self._left = 0  # bytes of the present chunk that have not come
         self._extensions = 0
         self._trailers = 0
-        self._step: Callable[[bytes], None] = self._size_line
+        # No bound method, which would make a circle of references.
+        self._step: Callable[[ChunkedDecoder, bytes], None] = ChunkedDecoder._size_line
 
     def feed(self, data: bytes, on_body: Callable[[bytes], None]) -> bytes | None:
         """Decode; hand what belongs to the body on, in one piece.
@@ -50,7 +51,7 @@ class ChunkedDecoder:
                     at += len(piece)
                     self._left -= len(piece)
                     if not self._left:
-                        self._step = self._chunk_end
+                        self._step = ChunkedDecoder._chunk_end
                     continue
                 end = data.find(b"\n", at)
                 if end < 0:
@@ -59,14 +60,14 @@ class ChunkedDecoder:
                     return None
                 line, self._line = self._line + data[at : end + 1], b""
                 at = end + 1
-                if self._step == self._chunk_end and line != b"\r\n":
+                if self._step is ChunkedDecoder._chunk_end and line != b"\r\n":
                     raise _no_chunk_end()
                 self._check_size(line.removesuffix(b"\n").removesuffix(b"\r"))
                 if not line.endswith(b"\r\n"):
                     raise Refusal(400, "chunk-line-end", "a line of the chunked body does not end in CRLF", _RULE)
-                if len(line) == 2 and self._step == self._trailer:
+                if len(line) == 2 and self._step is ChunkedDecoder._trailer:
                     return data[at:]
-                self._step(line[:-2])
+                self._step(self, line[:-2])
             return None
         finally:
             if pieces:
@@ -75,16 +76,16 @@ class ChunkedDecoder:
     def _check_unfinished(self) -> None:
         """What has come of a line must be able to become one; checked early, so that no cut changes the verdict."""
         line = self._line.removesuffix(b"\r")
-        if self._step == self._chunk_end and not b"\r\n".startswith(line):
+        if self._step is ChunkedDecoder._chunk_end and not b"\r\n".startswith(line):
             raise _no_chunk_end()
         self._check_size(line)
 
     def _check_size(self, line: bytes) -> None:
         """Of a chunk's or a trailer's line, as far as it has come."""
-        if self._step == self._size_line:
+        if self._step is ChunkedDecoder._size_line:
             if len(line) > CHUNK_LINE:
                 raise _line_too_long()
-        elif self._step == self._trailer and line:
+        elif self._step is ChunkedDecoder._trailer and line:
             if self._trailers >= self._limits.fields:
                 raise Refusal(431, "too-many-trailers", "too many trailer fields", "RFC 6585 section 5")
             if len(line) > self._limits.field:
@@ -108,10 +109,10 @@ class ChunkedDecoder:
             self._left = 0
             raise body_too_large(self._limits.body)
         if not self._left:
-            self._step = self._trailer
+            self._step = ChunkedDecoder._trailer
 
     def _chunk_end(self, line: bytes) -> None:
-        self._step = self._size_line
+        self._step = ChunkedDecoder._size_line
 
     def _trailer(self, line: bytes) -> None:
         self._trailers += 1

@@ -13,7 +13,7 @@ from unicorn_http.semantics.limits import Limits
 from unicorn_http.semantics.proxied import Proxied, ProxyFields
 from unicorn_http.semantics.refusal import Refusal
 from unicorn_http.semantics.request import Request
-from unicorn_http.semantics.request_line import METHODS, authority_of, check_line_length, read_request_line
+from unicorn_http.semantics.request_line import METHODS, check_line_length, read_request_line, split_target
 from unicorn_http.semantics.scan import HeadScan, field_too_large, split_fields, too_many_fields
 from unicorn_http.semantics.tolerance import STRICT, Report, Tolerance
 
@@ -262,7 +262,7 @@ class HeadPolicy:
             self.hosts.check(said)
             return
         self.hosts.check(None if host is None else _text(host))
-        if (authority := authority_of(target)) is not None:
+        if (authority := split_target(target)[0]) is not None:
             self.hosts.check(authority)
 
 

@@ -65,12 +65,19 @@ def read_request_line(line: bytes, tolerance: Tolerance) -> tuple[str, str, str]
     return method, target, version
 
 
-def authority_of(target: str) -> str | None:
-    """The host of a checked target in absolute form (RFC 9112 section 3.2.2); None for another form."""
-    if target.startswith("/"):
-        return None
-    found = grammar.ABSOLUTE_FORM.fullmatch(target)
-    return found[1] if found else None
+def split_target(target: str) -> tuple[str | None, str]:
+    """The authority of a checked target in absolute form (RFC 9112 section 3.2.2), and what remains as origin form.
+
+    (None, target) for another form.
+    """
+    if target.startswith("/") or (found := grammar.ABSOLUTE_FORM.fullmatch(target)) is None:
+        return None, target
+    return found[1], found[2] if found[2].startswith("/") else "/" + found[2]
+
+
+def begins_with(path: str, prefix: str) -> bool:
+    """Whether a path lies below a prefix: "/app" is none of "/apple"."""
+    return path.startswith(prefix) and (len(path) == len(prefix) or prefix.endswith("/") or path[len(prefix)] == "/")
 
 
 def _check_other_form(method: str, target: str) -> None:

@@ -6,11 +6,12 @@ from typing import Generic, TypeVar
 
 from unicorn_core.worker.scoreboard import TAKEN, Row
 from unicorn_http.codec import Peer
+from unicorn_http.semantics.refusal import too_many_requests
 from unicorn_http.serving.acceptor import Acceptor, Arrival
 from unicorn_http.serving.opened import Kept
 from unicorn_http.serving.opening import Opener
 from unicorn_http.serving.pace import Pace
-from unicorn_http.serving.states import CLOSED, FLUSHING, Persistence
+from unicorn_http.serving.states import CLOSED, FLUSHING, HANDSHAKING, READING, Persistence
 from unicorn_http.serving.times import Times
 
 SWEEP = 1.0
@@ -198,7 +199,13 @@ class Connections(Generic[C]):
     def _expect(self, now: float) -> None:
         """Forget which new connections have brought a request, or will hardly bring one soon."""
         if self._awaited:
-            self._awaited = [connection for connection in self._awaited if connection.awaits_first(EXPECTED, now)]
+            self._awaited = [
+                connection
+                for connection in self._awaited
+                if connection.state in (READING, HANDSHAKING)
+                and not connection.served
+                and now - connection.since < EXPECTED
+            ]
 
     def _new_ones(self, arrivals: Iterable[Arrival], now: float) -> list[C]:
         return [connection for arrival in arrivals if (connection := self._new(arrival, now)) is not None]
@@ -235,3 +242,13 @@ class Connections(Generic[C]):
             self._awaited.append(connection)
             self.free = False
         return connection
+
+
+def shed(connections: Iterable[Kept], allowed: int) -> None:
+    """Refuse what waits on these beyond so many requests (setting limit_concurrency)."""
+    for connection in connections:
+        for request in connection.queue:
+            if request.error is None:
+                allowed -= 1
+                if allowed < 0:
+                    request.error = too_many_requests()

@@ -1,6 +1,6 @@
 """A connection as those see it who keep it and who open it, whatever its requests are run by."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from unicorn_http.codec import ConnectionFactory, Peer
@@ -62,14 +62,16 @@ class Kept(Opened, Protocol):
         fd: of its socket.
         since: when the present wait began (monotonic seconds).
         patience: seconds for which it may be idle, beside its keep-alive.
+        served: it has brought a request before.
     """
 
     fd: int
     since: float
     patience: float
+    served: bool
 
     @property
-    def queue(self) -> Sized:
+    def queue(self) -> Collection[Any]:
         """Requests that came and are not yet run."""
         ...
 
@@ -81,10 +83,6 @@ class Kept(Opened, Protocol):
     @property
     def begun(self) -> bool:
         """A part of a request's head has come, and the rest is waited for."""
-        ...
-
-    def awaits_first(self, patience: float, now: float) -> bool:
-        """It is new, and its first request may be expected: within `patience` seconds it has not been answered."""
         ...
 
     def expired(self, now: float) -> bool:

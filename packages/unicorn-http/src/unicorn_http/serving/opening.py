@@ -1,4 +1,4 @@
-"""What comes before HTTP on a connection: a PROXY header, a TLS handshake. The poller waits for both."""
+"""What comes before HTTP on a connection: a PROXY header, a TLS handshake. Whoever polls waits for both."""
 
 import socket
 from collections.abc import Generator
@@ -108,7 +108,7 @@ class Opener:
                 # Not a byte more: what follows may be for TLS, which reads the socket by itself.
                 connection.socket.recv(reader.feed(data))
         except ProxyHeaderError as error:
-            self._malformed("Refused connection from %s: %s", connection.peer.client or "a unix socket", error)
+            self._malformed("Refused connection from %s: %s", connection.peer.name, error)
             connection.state = CLOSED
         else:
             self._introduce(connection, reader.header)

@@ -17,15 +17,15 @@ class Watcher(Protocol):
     def add(self, fd: int, events: int, *, shared: bool = False) -> None:
         """Watch a descriptor; `shared`: other processes watch it too, and one of them is enough to wake."""
 
-    def change(self, fd: int, events: int) -> None:
-        """Watch it for something else."""
-
     def remove(self, fd: int) -> None:
         """Watch it no more."""
 
 
 class Poller(Watcher, Protocol):
     """A watcher that is waited in."""
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch it for something else."""
 
     def wait(self, timeout: float) -> list[tuple[int, int]]:
         """The descriptors that are ready, at the latest after `timeout` seconds."""

@@ -21,5 +21,5 @@ class RefusalLog:
         self._tell("Request from %s would be refused: %s %s (%s, %s)", peer, refusal)
 
     def _tell(self, text: str, peer: Peer, refusal: Refusal) -> None:
-        client = peer.client or "a unix socket"
+        client = peer.name
         self._warn(text, client, refusal.status, refusal, refusal.reason, refusal.rule)

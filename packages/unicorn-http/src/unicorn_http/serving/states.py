@@ -19,7 +19,7 @@ class State(Enum):
     """What a connection waits for."""
 
     READING = auto()
-    FLUSHING = auto()  # for the client to read what is unsent
+    FLUSHING = auto()  # for the client to read what is unsent (on a loop that is no state of its own)
     LINGERING = auto()  # for the client to close, after the last answer
     CLOSED = auto()
     HANDSHAKING = auto()  # for what comes before HTTP: a PROXY header, a TLS handshake

@@ -1,4 +1,4 @@
-"""What a connection of a blocking worker needs of its socket, plain or over TLS."""
+"""What a connection needs of its socket, plain or over TLS."""
 
 from collections.abc import Iterable
 from typing import Protocol

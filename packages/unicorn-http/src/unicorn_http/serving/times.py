@@ -41,15 +41,15 @@ class Times(Struct, frozen=True):
     head: float
     body: float
     write: float
-    waiting: Waiting = ThreadWaiting()
+    waiting: Waiting
 
     @classmethod
-    def of(cls, settings: Settings, waiting: Waiting | None = None) -> "Times":
+    def of(cls, settings: Settings, waiting: Waiting) -> "Times":
         endless = float("inf")
         return cls(
             keepalive=settings.keepalive or endless,
             head=settings.request_head_timeout or endless,
             body=settings.request_body_timeout or endless,
             write=settings.response_write_timeout or endless,
-            waiting=waiting or ThreadWaiting(),
+            waiting=waiting,
         )

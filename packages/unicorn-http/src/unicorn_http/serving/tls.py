@@ -1,4 +1,4 @@
-"""TLS for blocking workers: the handshake, and a socket of which a connection need not know more.
+"""TLS: the handshake, and a socket of which a connection need not know more.
 
 Imported only where TLS is spoken.
 """
@@ -16,7 +16,7 @@ from unicorn_http.serving.opened import Opened
 from unicorn_http.serving.poller import READ, WRITE
 from unicorn_http.serving.states import CLOSED, Opening
 from unicorn_http.serving.tls_context import context_of, in_words
-from unicorn_http.wsgi.tls_variables import certificate_variables
+from unicorn_http.serving.tls_variables import certificate_variables
 
 RECORD = 16384
 """Bytes of plain text in a record at most (RFC 8446 section 5.1)."""
@@ -62,16 +62,14 @@ class TlsServer:
             except ssl.SSLEOFError:
                 raise
             except ssl.SSLError as error:
-                self._failed(
-                    "TLS handshake with %s failed: %s", connection.peer.client or "a unix socket", in_words(error)
-                )
+                self._failed("TLS handshake with %s failed: %s", connection.peer.name, in_words(error))
                 connection.state = CLOSED
                 return
         connection.secured(stream.variables())
 
 
 class TlsSocket:
-    """A unicorn_http.workers.connection.SecureStream.
+    """A unicorn_http.serving.stream.SecureStream.
 
     OpenSSL reads one record at a time from the socket, and `recv` takes all of it: nothing decrypted stays behind of
     which the poller could not tell. What `send` and `sendmsg` did not take must be the beginning of what they are given

@@ -9,10 +9,11 @@ from unicorn_core.errors import SettingError
 from unicorn_core.listen.listener import Listener
 from unicorn_core.observe.access import compile_format
 from unicorn_core.settings.registry import Settings
-from unicorn_core.worker.base import Worker
+from unicorn_core.worker.base import Context, Worker
 from unicorn_http.semantics.forwarded import TrustedPeers
 from unicorn_http.serving import opening
 from unicorn_http.serving.connections import Connections
+from unicorn_http.serving.refusals import RefusalLog
 from unicorn_http.serving.server_fields import ServerFields
 
 
@@ -21,8 +22,16 @@ class ServingWorker(Worker):
 
     _connections: Connections[Any]
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._server = ServerFields(self.settings.server_header)
+        self._refusals = RefusalLog(self.log)
+        self._drained = self._ends = False
+
     @classmethod
     def scheme(cls, settings: Settings) -> str:
+        if settings.protocol == "uwsgi":  # as nginx writes it
+            return "suwsgi" if opening.secure(settings) else "uwsgi"
         return "https" if opening.secure(settings) else "http"
 
     @classmethod
@@ -40,6 +49,11 @@ class ServingWorker(Worker):
         raise NotImplementedError
 
     # What the arbiter asks for
+
+    def drain(self, ends: bool = False) -> None:
+        # Perhaps in a signal handler: the turn does the rest.
+        self._ends = self._ends or ends
+        super().drain(ends)
 
     def lame_duck(self) -> None:
         self._connections.lame_duck()

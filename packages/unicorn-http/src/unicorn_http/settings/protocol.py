@@ -11,7 +11,8 @@ SETTINGS = (
         Text(optional=False, metavar="NAME"),
         "http",
         _HTTP,
-        "The protocol that clients speak: the name of an installed protocol.",
+        "The protocol that clients speak: http, uwsgi (with the package unicorn-uwsgi), or the name of another "
+        "installed protocol.",
         ("--protocol",),
     ),
     Setting(
@@ -27,8 +28,8 @@ SETTINGS = (
         Switch(),
         True,
         _HTTP,
-        "Send files that an application returns through wsgi.file_wrapper with sendfile(). The environment variable "
-        "SENDFILE changes the default.",
+        "Send files that an application returns with sendfile(). On by default; the flag switches it off. The "
+        "environment variable SENDFILE changes the default.",
         ("--no-sendfile",),
         flag_sets=False,
         environment=EnvironmentDefault("SENDFILE"),

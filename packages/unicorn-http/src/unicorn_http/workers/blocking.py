@@ -7,21 +7,24 @@ application is reading, and a streamed answer, are waited for.
 from collections import deque
 from collections.abc import Collection
 from time import monotonic
+from typing import Any, NoReturn
 
 from unicorn_core import plugins
-from unicorn_core.errors import ApplicationError
+from unicorn_core.errors import ApplicationError, ExitCode, NotAnApplicationError
 from unicorn_core.observe.access import compile_format
+from unicorn_core.settings.registry import Settings
+from unicorn_core.worker import child
 from unicorn_core.worker.base import Context
+from unicorn_core.worker.fitting import is_asynchronous
 from unicorn_core.worker.scoreboard import TAKEN
 from unicorn_http.semantics.policies import watched_names
-from unicorn_http.semantics.refusal import Refusal, too_many_requests, too_slow
+from unicorn_http.semantics.refusal import Refusal, too_slow
 from unicorn_http.serving import opening
 from unicorn_http.serving.acceptor import Acceptor
+from unicorn_http.serving.connections import shed
 from unicorn_http.serving.outbox import Outbox, thread_waits
 from unicorn_http.serving.pace import Pace
-from unicorn_http.serving.poller import WRITE, Poller, new_poller
-from unicorn_http.serving.refusals import RefusalLog
-from unicorn_http.serving.server_fields import ServerFields
+from unicorn_http.serving.poller import READ, WRITE, Poller, new_poller
 from unicorn_http.serving.states import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, PER_TURN, READING
 from unicorn_http.serving.times import ThreadWaiting, Times, Waiting
 from unicorn_http.serving.worker import ServingWorker
@@ -60,8 +63,6 @@ class BlockingWorker(ServingWorker):
             multithread=self.multithread,
             multiprocess=settings.workers.maximum > 1,
         )
-        self._server = ServerFields(settings.server_header)
-        self._refusals = RefusalLog(self.log)
         make_codec = plugins.load(plugins.PROTOCOLS, settings.protocol)(settings, self._server, self._refusals.reported)
         self._pace = self.first_pace()
         shared = not all(listener.reuse_port for listener in context.listeners)
@@ -79,8 +80,6 @@ class BlockingWorker(ServingWorker):
         )
         self._concurrency = settings.limit_concurrency
         self._ready: deque[Connection] = deque()
-        self._drained = False
-        self._ends = False
         # From now on the others know that they are not alone.
         self.row.load(TAKEN)
 
@@ -100,9 +99,19 @@ class BlockingWorker(ServingWorker):
         """How whoever runs a request waits for its client."""
         return ThreadWaiting()
 
+    @classmethod
+    def check_application(cls, application: Any, settings: Settings) -> None:
+        if is_asynchronous(application):
+            raise NotAnApplicationError(
+                f"{settings.wsgi_app or application!r} is an ASGI application, and the worker class "
+                f"{settings.worker_class} runs WSGI applications: use the worker class asgi (-k asgi)"
+            )
+
     def boot(self) -> None:
         """Import the application."""
-        self._call(self.context.load_application())
+        application = self.context.load_application()
+        self.check_application(application, self.settings)
+        self._call(application)
 
     def stand_in(self, error: ApplicationError) -> bool:
         self._call(FailedApplication(error))
@@ -123,10 +132,17 @@ class BlockingWorker(ServingWorker):
 
     # What the arbiter asks for
 
-    def drain(self, ends: bool = False) -> None:
-        # Perhaps in a signal handler: the turn does the rest.
-        self._ends = self._ends or ends
-        super().drain(ends)
+    def _open(self) -> None:
+        """Before the first turn: from now on clients, and the arbiter, are heard."""
+        for fd in self.attention:
+            self._poller.add(fd, READ)
+        self._connections.acceptor.watch()
+        self.row.idle(0)
+
+    def _fail(self) -> NoReturn:
+        """A thread, or what stands for one, has failed by the server's own fault: so does the worker."""
+        self.log.exception("Worker (pid:%s) failed outside of a request", self.pid)
+        child.leave(ExitCode.FAILED)
 
     # Taking in
 
@@ -205,13 +221,7 @@ class BlockingWorker(ServingWorker):
 
     def _shed(self, running: int = 0) -> None:
         """Refuse what waits beyond `limit_concurrency`; so many requests are running."""
-        allowed = self._concurrency - running
-        for connection in self._ready:
-            for request in connection.queue:
-                if request.error is None:
-                    allowed -= 1
-                    if allowed < 0:
-                        request.error = too_many_requests()
+        shed(self._ready, self._concurrency - running)
 
     def _serve(self, connection: Connection, outbox: Outbox, now: float) -> float:
         """Run what a connection has brought, from `now` on; gives the time at which that was done."""
@@ -233,6 +243,13 @@ class BlockingWorker(ServingWorker):
             if connection.closing:
                 connection.end(now)
         return now
+
+    def _settle(self, connection: Connection) -> None:
+        """After it was served: what is left of it runs later, or it is watched, or forgotten."""
+        if connection.queue and connection.state is READING:
+            self._ready.append(connection)
+        elif not (connection.watched == READ and connection.state is READING):
+            self._connections.settle(connection)
 
     def _refuse_or_drop(self, connection: Connection, request: WsgiRequest) -> None:
         """A request that cannot be read to its end never reaches the application."""

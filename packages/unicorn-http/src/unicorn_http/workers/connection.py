@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
-from unicorn_http.codec import Codec, ConnectionFactory, Peer
+from unicorn_http.codec import ConnectionFactory, Peer
 from unicorn_http.semantics.fields import FieldNames
-from unicorn_http.semantics.refusal import CodecError, Refusal, too_slow
+from unicorn_http.semantics.refusal import too_slow
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
-from unicorn_http.serving import outbox as holding
 from unicorn_http.serving.outbox import Outbox
 from unicorn_http.serving.poller import READ, WRITE, Poller
 from unicorn_http.serving.states import (
@@ -22,51 +21,25 @@ from unicorn_http.serving.states import (
     LINGERING,
     READING,
     RECEIVE,
-    Opening,
     Persistence,
 )
 from unicorn_http.serving.times import Times
-from unicorn_http.workers.polled_socket import PolledSocket
+from unicorn_http.workers.polled_connection import PolledConnection
 from unicorn_http.wsgi.body import BodyError
 from unicorn_http.wsgi.reply import ClientGoneError
 from unicorn_http.wsgi.request import Environ, SecureRequest, WsgiRequest
 from unicorn_http.wsgi.takeover import KEYS, HandedSocket, TakenOver
 
-JOIN = 2048
-"""Bytes of a body that is copied behind its head; a larger one is written from where it lies."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(PolledSocket):
-    """A sink of its codec, and the outlet of its requests.
+class Connection(PolledConnection):
+    """Requests come on it for a WSGI application that blocks; see unicorn_http.wsgi.request.Outlet."""
 
-    Attributes:
-        label: stands before its requests' lines in the scoreboard.
-        queue: requests that came and are not yet run, in order.
-        opening: what is still to come before HTTP.
-        served: it has brought a request before.
-        closing: no further request is served.
-        patience: seconds for which it may be idle, beside its keep-alive; less once the worker stops.
-        outbox: where answers are held, of the thread that serves it.
-    """
+    __slots__ = ("_names", "environ", "new_request")
 
-    __slots__ = (
-        "_held",
-        "_names",
-        "_persistence",
-        "_unfinished",
-        "closing",
-        "codec",
-        "environ",
-        "label",
-        "new_request",
-        "opening",
-        "outbox",
-        "patience",
-        "peer",
-        "queue",
-        "served",
-    )
+    queue: deque[WsgiRequest]
+    _unfinished: WsgiRequest | None
 
     def __init__(
         self,
@@ -81,38 +54,11 @@ class Connection(PolledSocket):
         persistence: Persistence,
         now: float,
     ) -> None:
-        super().__init__(sock, times, poller, now)
-        self.opening: Opening = iter(())
+        super().__init__(sock, times, poller, outbox, persistence, now)
         self._names = names
         self.introduce(peer, make_codec, environ)
-        self.outbox = outbox
-        self._persistence = persistence
-        self.queue: deque[WsgiRequest] = deque()
-        self._unfinished: WsgiRequest | None = None  # its body has not come completely
-        self._held: list[bytes] = []
-        self.served = False
-        self.patience = float("inf")
-        self.closing = False
 
     # Before HTTP
-
-    def shake_hands(self, now: float) -> None:
-        """Go on with what comes before HTTP, as far as it goes without waiting; then take in.
-
-        If that leaves it CLOSED, it must be settled before anything else is accepted: see `ConnectionTable`.
-        """
-        try:
-            wanted = next(self.opening, 0)
-        except OSError:
-            self.state = CLOSED
-            return
-        if self.state is not HANDSHAKING:
-            return
-        self._watch(wanted or READ)
-        if not wanted:
-            self.state = READING
-            self.since = now
-            self.take_in(now)
 
     def introduce(self, peer: Peer, make_codec: ConnectionFactory, environ: Environ) -> None:
         """This is who the client is; `environ`: what all requests have in common."""
@@ -123,7 +69,7 @@ class Connection(PolledSocket):
         for key in KEYS:
             environ[key] = handed
         self.new_request: Callable[[], WsgiRequest] = partial(WsgiRequest, self._names, environ, self)
-        self.codec: Codec = make_codec(self, peer)
+        self.codec = make_codec(self, peer)
 
     def secured(self, variables: Mapping[str, str]) -> None:
         """The requests come over TLS; `variables` are for environ."""
@@ -131,12 +77,6 @@ class Connection(PolledSocket):
         for key in KEYS:
             del self.environ[key]  # bytes past the encryption would be of no use
         self.new_request = partial(SecureRequest, self._names, self.environ, self)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """What the client sends is no HTTP that it would get an answer to otherwise; it gets this one."""
-        self.state = READING
-        self.codec.feed_eof()  # reads nothing from now on
-        self.on_abort(refusal)
 
     # Taking in
 
@@ -186,21 +126,16 @@ class Connection(PolledSocket):
             self.closing = True
             self.codec.feed_eof()
 
-    def try_to_complete(self) -> None:
-        """Read the rest of a body if it has come already."""
+    def read_now(self) -> bool:
         try:
             data = self.socket.recv(RECEIVE)
         except OSError:
-            return
+            return False
         if data:
             self.codec.feed(data)
+        return bool(data)
 
     # The codec's sink
-
-    def on_request(self, request: Request) -> None:
-        # It is what `new_request` made.
-        self._unfinished = request  # type: ignore[assignment]
-        self.queue.append(request)  # type: ignore[arg-type]
 
     def on_body(self, data: bytes) -> None:
         assert self._unfinished is not None
@@ -210,60 +145,12 @@ class Connection(PolledSocket):
         self._unfinished.complete = True  # type: ignore[union-attr]
         self._unfinished = None
 
-    def on_abort(self, error: CodecError) -> None:
-        if self._unfinished is None:
-            self.on_request(self.new_request())
-            assert self._unfinished is not None
-        self._unfinished.error = error
-
-    def on_control(self, data: bytes, last: bool) -> None:
-        self.write([data])
-        self.closing = self.closing or last
-
     # Writing
-
-    def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
-        """See unicorn_http.wsgi.request.Outlet."""
-        if not request.complete:
-            self.try_to_complete()
-        # What has come behind this request is answered, too.
-        persist = request.complete and not self.closing and (self._persistence.allowed or bool(self.queue))
-        head = self.codec.head(request, response, length, persist)
-        if not response.persistent:
-            self.closing = True
-        return head
-
-    def interim(self, request: Request, status: str, fields: str) -> None:
-        """See unicorn_http.wsgi.request.Outlet."""
-        if data := self.codec.interim(request, status, fields):
-            self.send(data)
 
     def send(self, *parts: bytes) -> None:
         """See unicorn_http.wsgi.request.Outlet."""
         self.outbox.release()
         self.write_all(*parts)
-
-    def finish(self, head: bytes, body: bytes) -> None:
-        """See unicorn_http.wsgi.request.Outlet."""
-        size = len(body)
-        if self.outbox.open and not self.closing and size <= holding.LARGEST:
-            held = self._held
-            if not held:
-                self.outbox.held.append(self)
-            if size <= JOIN:
-                held.append(head + body)
-            else:
-                held += (head, body)
-            return
-        if self._held:
-            self.outbox.release()
-        self.write([head + body] if size <= JOIN else [head, body])
-
-    def release(self) -> None:
-        """See unicorn_http.serving.outbox.Holder."""
-        held = self._held
-        self._held = []
-        self.write(held)
 
     # Ending a request, and the connection
 
@@ -286,6 +173,7 @@ class Connection(PolledSocket):
     def dismiss(self) -> None:
         """It is closed. What it holds and what leads back to it would be left to the garbage collector otherwise."""
         self.codec = _GONE
+        self.opening = iter(())  # perhaps not at its end: its frame holds this connection
         self.environ = {}
         self.new_request = _no_request
 
@@ -330,10 +218,6 @@ class Connection(PolledSocket):
     def begun(self) -> bool:
         """A part of a request's head has come, and the rest is waited for."""
         return self.state is READING and not self.queue and self.codec.pending
-
-    def awaits_first(self, patience: float, now: float) -> bool:
-        """It is new, and its first request may be expected: within `patience` seconds it has not been answered."""
-        return self.state in (READING, HANDSHAKING) and not self.served and now - self.since < patience
 
     def expired(self, now: float) -> bool:
         """The present wait has lasted too long. What comes before HTTP counts as a whole, as a head does."""

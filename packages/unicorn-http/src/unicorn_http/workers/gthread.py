@@ -19,9 +19,7 @@ from time import monotonic
 from msgspec import Struct
 
 from unicorn_core.application import user_stack
-from unicorn_core.errors import ExitCode
 from unicorn_core.observe.logs import printable
-from unicorn_core.worker import child
 from unicorn_core.worker.base import Context
 from unicorn_core.worker.messages import Recycle
 from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, REQUESTS, TAKEN
@@ -80,10 +78,7 @@ class ThreadWorker(BlockingWorker):
         return Pace(average=0.0, slow=float("inf"))
 
     def run(self) -> None:
-        for fd in self.attention:
-            self._poller.add(fd, READ)
-        self._connections.acceptor.watch()
-        self.row.idle(0)
+        self._open()
         others = [
             threading.Thread(target=self._live, name=f"worker thread {number}", daemon=True)
             for number in range(self.settings.threads)
@@ -99,8 +94,7 @@ class ThreadWorker(BlockingWorker):
         try:
             self._work()
         except BaseException:
-            self.log.exception("Worker (pid:%s) failed outside of a request", self.pid)
-            child.leave(ExitCode.FAILED)
+            self._fail()
 
     def _work(self) -> None:
         """The life of one thread."""
@@ -291,12 +285,6 @@ class ThreadWorker(BlockingWorker):
         elif took < SLOW / 2:
             self._known_slow.discard(path)
 
-    def _settle(self, connection: Connection) -> None:
-        if connection.queue and connection.state is READING:
-            self._ready.append(connection)
-        elif not (connection.watched == READ and connection.state is READING):
-            self._connections.settle(connection)
-
     # Telling
 
     def _show(self) -> None:
@@ -323,7 +311,7 @@ class ThreadWorker(BlockingWorker):
                     "Worker (pid:%s) has a thread that is busy with: %s from %s, for %.1f s, at:\n%s",
                     self.pid,
                     printable(call.request.line.decode("latin-1")),
-                    call.connection.peer.client or "a unix socket",
+                    call.connection.peer.name,
                     now - call.since,
                     user_stack(frames.get(call.thread)).rstrip(),
                 )

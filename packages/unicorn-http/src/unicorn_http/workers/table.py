@@ -30,7 +30,7 @@ class ConnectionTable(Connections[Connection]):
         limit: int,
         row: Row,
         pace: Pace,
-        opener: Opener | None = None,
+        opener: Opener | None,
     ) -> None:
         super().__init__(acceptor, times, limit, row, pace, opener)
         self._poller = poller

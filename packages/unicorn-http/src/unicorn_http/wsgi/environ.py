@@ -7,9 +7,10 @@ from urllib.parse import unquote_to_bytes
 
 from unicorn_core.worker.environment import SERVER_SOFTWARE
 from unicorn_http.codec import Peer
-from unicorn_http.semantics import grammar
 from unicorn_http.semantics.fields import FieldNames
+from unicorn_http.semantics.hosts import split_port
 from unicorn_http.semantics.proxy_protocol import ProxyHeader
+from unicorn_http.semantics.request_line import begins_with, split_target
 from unicorn_http.wsgi.file_wrapper import FileWrapper
 from unicorn_http.wsgi.request import RECEIVED, Environ, WsgiRequest, environ_key
 
@@ -90,31 +91,24 @@ class EnvironFactory:
 
 def _cut_script_name(environ: Environ, prefix: str) -> None:
     path = environ["PATH_INFO"]
-    rest = path.removeprefix(prefix)
-    # "/app" is no prefix of "/apple".
-    if not path.startswith(prefix) or (rest and not rest.startswith("/") and not prefix.endswith("/")):
+    if not begins_with(path, prefix):
         raise ScriptNameError(f"the path {path!r} does not begin with SCRIPT_NAME {prefix!r}")
     environ["SCRIPT_NAME"] += prefix  # behind what a proxy has taken away itself
-    environ["PATH_INFO"] = rest
+    environ["PATH_INFO"] = path.removeprefix(prefix)
 
 
 def _absolute(target: str, environ: Environ) -> str:
     """The path of an absolute-form target, whose authority replaces Host (RFC 9112 section 3.2.2).
 
     It does not replace the host that a believed proxy tells."""
-    found = grammar.ABSOLUTE_FORM.fullmatch(target)
-    if found is None:
-        return target
-    if "HTTP_HOST" not in environ.get(RECEIVED, ()):
-        environ["HTTP_HOST"] = found[1]
-    return found[2] if found[2].startswith("/") else "/" + found[2]
+    authority, path = split_target(target)
+    if authority is not None and "HTTP_HOST" not in environ.get(RECEIVED, ()):
+        environ["HTTP_HOST"] = authority
+    return path
 
 
 def _server_from_host(environ: Environ) -> None:
     """On a unix socket only the client knows under which name it came."""
-    host = environ.get("HTTP_HOST", "")
-    name, colon, port = host.rpartition(":")
-    if not colon or port.endswith("]"):
-        name, port = host, ""
+    name, port = split_port(environ.get("HTTP_HOST", ""))
     environ["SERVER_NAME"] = name or "localhost"
     environ["SERVER_PORT"] = port or ("443" if environ["wsgi.url_scheme"] == "https" else "80")

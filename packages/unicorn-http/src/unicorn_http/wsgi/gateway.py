@@ -10,6 +10,7 @@ from unicorn_core.observe.access import Access
 from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.observe.logs import Logger, printable
 from unicorn_http.semantics.refusal import error_body
+from unicorn_http.semantics.request_line import split_target
 from unicorn_http.wsgi.body import BodyError, streaming
 from unicorn_http.wsgi.environ import EnvironFactory, ScriptNameError
 from unicorn_http.wsgi.reply import ClientGoneError, Reply
@@ -121,7 +122,7 @@ def _name(request: WsgiRequest) -> str:
 
 def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
     target = request.target
-    path, _, query = target.partition("?")
+    path, _, query = split_target(target)[1].partition("?")
     environ = request.environ
     return Access(
         client=environ.get("REMOTE_ADDR", ""),

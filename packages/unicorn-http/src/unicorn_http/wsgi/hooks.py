@@ -5,8 +5,8 @@ from typing import Any
 
 from unicorn_core.hooks import Hooks
 from unicorn_core.worker.base import Worker
-from unicorn_http.semantics import grammar
 from unicorn_http.semantics.refusal import error_body
+from unicorn_http.semantics.request_line import split_target
 from unicorn_http.wsgi.gateway import WsgiGateway
 from unicorn_http.wsgi.reply import Reply
 from unicorn_http.wsgi.request import RECEIVED, Environ, WsgiRequest, environ_key
@@ -36,8 +36,7 @@ class HookRequest:
         environ = request.environ
         self.method = request.method
         self.uri = request.target
-        target = request.target if request.target.startswith("/") else _without_authority(request.target)
-        self.path, _, self.query = target.partition("?")
+        self.path, _, self.query = split_target(request.target)[1].partition("?")
         self.version = (1, 0) if request.protocol == "HTTP/1.0" else (1, 1)
         self.scheme = request.scheme
         self.remote_addr = _address(environ)
@@ -124,14 +123,6 @@ def _address(environ: Environ) -> tuple[str, int] | str:
 
 def _lower(name: str) -> bytes:
     return name.lower().encode("latin-1")
-
-
-def _without_authority(target: str) -> str:
-    """The path and query of a target in absolute form (RFC 9112 section 3.2.2); another target as it is."""
-    found = grammar.ABSOLUTE_FORM.fullmatch(target)
-    if found is None:
-        return target
-    return found[2] if found[2].startswith("/") else "/" + found[2]
 
 
 def _internal_error(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:

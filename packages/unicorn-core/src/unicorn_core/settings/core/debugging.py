@@ -38,7 +38,8 @@ SETTINGS = (
         Switch(),
         False,
         _SECTION,
-        "Check the settings, import the application, and exit: 0 if all is well.",
+        "Check the settings, import the application and the task apps, and exit: 0 if that works. Whether it starts "
+        "(lifespan) is not tried.",
         ("--check-config",),
         flag_sets=True,
     ),

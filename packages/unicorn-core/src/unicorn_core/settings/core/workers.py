@@ -23,7 +23,8 @@ SETTINGS = (
         ClassOrName(),
         "sync",
         _SECTION,
-        "The kind of workers: the name of an installed worker class, or module:Class.",
+        "The kind of workers: the name of an installed worker class (sync, gthread, asgi, gevent, eventlet), or "
+        "module:Class. Where none is named, an ASGI application gets asgi.",
         ("-k", "--worker-class"),
     ),
     Setting(

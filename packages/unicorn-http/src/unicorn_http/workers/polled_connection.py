@@ -1,18 +1,21 @@
-"""A client's socket in a blocking worker: watched by the poller, written to with and without waiting."""
+"""A client's connection in a blocking worker: watched by the poller, written to with and without waiting."""
 
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 from time import monotonic
 
-from unicorn_http.serving.client_socket import IOV_MAX, ClientSocket
+from unicorn_http.serving.client_connection import ClientConnection
+from unicorn_http.serving.client_socket import IOV_MAX
+from unicorn_http.serving.outbox import Outbox
 from unicorn_http.serving.poller import READ, WRITE, Poller
-from unicorn_http.serving.states import CLOSED, FLUSHING, READING, RECEIVE
+from unicorn_http.serving.states import CLOSED, FLUSHING, READING, RECEIVE, Persistence
 from unicorn_http.serving.times import Times
 from unicorn_http.wsgi.reply import ClientGoneError
 
 
-class PolledSocket(ClientSocket):
+class PolledConnection(ClientConnection):
     """See the module.
 
     Attributes:
@@ -22,14 +25,25 @@ class PolledSocket(ClientSocket):
 
     __slots__ = ("_poller", "_unsent", "apart", "watched")
 
-    def __init__(self, sock: socket.socket, times: Times, poller: Poller, now: float) -> None:
-        super().__init__(sock, times, now)
+    def __init__(
+        self,
+        sock: socket.socket,
+        times: Times,
+        poller: Poller,
+        outbox: Outbox,
+        persistence: Persistence,
+        now: float,
+    ) -> None:
+        super().__init__(sock, times, outbox, persistence, now)
         self._poller = poller
         self._unsent = memoryview(b"")
         self.watched = 0
         self.apart = False
 
     # Watching
+
+    def await_opening(self, wanted: int) -> None:
+        self._watch(wanted or READ)
 
     def watch(self) -> None:
         """Let the poller tell when something comes, or when the client can be written to."""
@@ -54,7 +68,7 @@ class PolledSocket(ClientSocket):
 
     # Writing without waiting
 
-    def write(self, parts: list[bytes]) -> None:
+    def write(self, parts: Sequence[bytes]) -> None:
         """Write as far as that goes; what does not fit is kept until the poller says that there is room."""
         if self._unsent:
             self._unsent = memoryview(bytes(self._unsent) + b"".join(parts))
