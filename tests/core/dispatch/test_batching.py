@@ -13,7 +13,6 @@ def test_a_full_batch_is_complete_at_once() -> None:
     assert batching.add("b", 0.1) is None
     assert batching.add("c", 0.2) == ["a", "b", "c"]
     assert batching.due is None
-    assert len(batching) == 0
 
 
 def test_time_completes_a_batch_and_counts_from_its_first_call() -> None:
@@ -21,9 +20,7 @@ def test_time_completes_a_batch_and_counts_from_its_first_call() -> None:
     batching.add("a", 5.0)
     batching.add("b", 5.9)
     assert batching.due == 6.0
-    assert batching.take(5.99) is None
-    assert batching.take(6.0) == ["a", "b"]
-    assert batching.take(9.0) is None
+    assert batching.add("c", 6.0) == ["a", "b", "c"]
 
 
 def test_a_call_that_comes_after_the_time_is_still_in_the_batch() -> None:
@@ -35,18 +32,6 @@ def test_a_call_that_comes_after_the_time_is_still_in_the_batch() -> None:
 def test_without_waiting_every_call_is_a_batch() -> None:
     batching: Batching[str] = Batching(3, 0.0)
     assert batching.add("a", 0.0) == ["a"]
-
-
-def test_one_that_was_given_up_leaves_its_batch() -> None:
-    batching: Batching[list[int]] = Batching(2, 1.0)
-    one: list[int] = []
-    batching.add(one, 0.0)
-    assert not batching.remove([])  # equal, but another call
-    assert batching.remove(one)
-    assert not batching.remove(one)
-    assert batching.due is None
-    batching.add(one, 7.0)
-    assert batching.due == 8.0
 
 
 def test_what_was_gathered_can_be_had_at_once() -> None:
@@ -71,13 +56,13 @@ def test_every_call_is_in_one_batch_that_is_neither_too_large_nor_too_late(
     now, batches, came = 0.0, [], {}
     for call, pause in enumerate(pauses):
         if batching.due is not None and batching.due < now + pause:
-            batches.append((batching.due, batching.take(batching.due)))
+            batches.append((batching.due, batching.flush()))
         now += pause
         came[call] = now
         if batch := batching.add(call, now):
             batches.append((now, batch))
     if batching.due is not None:
-        batches.append((batching.due, batching.take(batching.due)))
+        batches.append((batching.due, batching.flush()))
     assert [call for _, batch in batches for call in batch or ()] == [*range(len(pauses))]
     for when, batch in batches:
         assert batch

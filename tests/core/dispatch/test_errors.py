@@ -7,6 +7,7 @@ import pytest
 
 from unicorn_core.dispatch import errors
 from unicorn_core.dispatch.errors import (
+    LONGEST_TEXT,
     ActionNotFound,
     AppError,
     AppNotLoaded,
@@ -25,6 +26,7 @@ from unicorn_core.dispatch.errors import (
     TaskFailed,
     TaskTimeout,
     WorkerCrashed,
+    text_of,
 )
 from unicorn_core.dispatch.wire.serialization import Serializer
 
@@ -32,7 +34,8 @@ EXAMPLES: list[tuple[DispatchError, str]] = [
     (DispatchError("all is lost", worker=0), "all is lost (task worker 0)"),
     (DispatcherUnavailable(socket_path="/run/d.sock"), "the dispatcher cannot be reached (at /run/d.sock)"),
     (NotConfigured("nothing is set", app="m:A", action="run"), "m:A.run: nothing is set"),
-    (QueueFull(depth=12, app="m:A", worker=3), "m:A: the queue is full: 12 requests wait (task worker 3)"),
+    (QueueFull(depth=12, app="m:A", worker=3),
+     "m:A: the queue is full: 12 requests wait (setting dispatch_queue_size) (task worker 3)"),
     (TaskTimeout(timeout=1.5, app="m:A", action="run"), "m:A.run: no answer in 1.5 s"),
     (TaskTimeout(), "no answer in time"),
     (WorkerCrashed("it was sent SIGKILL", "stack", app="m:A", worker=1), "m:A: it was sent SIGKILL (task worker 1)"),
@@ -44,7 +47,8 @@ EXAMPLES: list[tuple[DispatchError, str]] = [
     (NoWorkers(app="m:A"), "m:A: no task worker holds the app, and none is booting"),
     (AppNotLoaded(app="m:B"), "m:B: no such app is loaded; is it in dispatch_apps?"),
     (ProtocolError("garbage"), "garbage"),
-    (PayloadTooLarge(size=10, limit=5), "10 bytes are more than the allowed 5"),
+    (PayloadTooLarge(size=10, limit=5),
+     "10 bytes are more than the allowed 5 (setting dispatch_max_payload)"),
     (NotSerializable("a socket cannot be sent", "argument 2", app="m:A", action="run"),
      "m:A.run: argument 2: a socket cannot be sent"),
     (StashError("it is broken"), "it is broken"),
@@ -52,6 +56,30 @@ EXAMPLES: list[tuple[DispatchError, str]] = [
     (StashKeyNotFound(table="t", key="k"), "stash t: there is no key 'k'"),
     (StashFull("no room", "t", ("k", 1)), "stash t: no room"),
 ]  # fmt: skip
+
+
+class Shy(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not me")
+
+
+class Named(str):
+    __slots__ = ()
+
+
+class Subtle(Exception):
+    def __str__(self) -> str:
+        return Named("mine")
+
+
+def test_the_text_of_any_exception_is_plain_and_bounded() -> None:
+    assert text_of(ValueError("no")) == "no"
+    assert text_of(Shy()) == "(its text cannot be had)"
+    assert text_of(Subtle()) == "mine"
+    assert type(text_of(Subtle())) is str
+    text = text_of(ValueError("a" + "x" * 10_000_000 + "z"))
+    assert len(text) < LONGEST_TEXT + 20
+    assert (text[0], text[-1]) == ("a", "z")
 
 
 def kinds() -> Iterator[type[DispatchError]]:

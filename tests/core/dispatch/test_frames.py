@@ -22,6 +22,7 @@ from unicorn_core.dispatch.wire.frames import (
     FrameReader,
     Kind,
     Shared,
+    check,
     encode,
     route,
     size,
@@ -304,3 +305,11 @@ def test_a_name_that_cannot_stand_in_a_route_is_refused(app: str, action: str) -
 def test_a_malformed_route_is_a_protocol_error(joined: bytes) -> None:
     with pytest.raises(ProtocolError):
         split_route(joined)
+
+
+def test_a_frame_that_is_too_large_or_has_too_many_buffers_is_told_by_the_setting_or_the_number() -> None:
+    check(Frame(Kind.RESULT, 1, body=b"x"), 100)
+    with pytest.raises(PayloadTooLarge, match="dispatch_max_payload"):
+        check(Frame(Kind.RESULT, 1, body=b"x" * 100), 100)
+    with pytest.raises(PayloadTooLarge, match=f"{BUFFERS + 1} large values"):
+        check(Frame(Kind.RESULT, 1, buffers=[b"x"] * (BUFFERS + 1)), 1 << 20)

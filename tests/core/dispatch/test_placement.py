@@ -10,7 +10,6 @@ from unicorn_core.dispatch.rules.order import Order
 from unicorn_core.dispatch.rules.placement import (
     ACTIONS,
     PLACEMENTS,
-    QUICK,
     LeastLoaded,
     Pace,
     Placement,
@@ -240,13 +239,6 @@ def test_one_slow_run_ends_that_until_it_has_faded() -> None:
         pace.record("a", 0.001)
         runs += 1
     assert 10 < runs < 100
-
-
-def test_behind_a_run_that_takes_longer_than_usual_nobody_is_sent_ahead() -> None:
-    pace = Pace()
-    pace.record("a", 0.001)
-    assert pace.quick("a", QUICK / 2)
-    assert not pace.quick("a", QUICK)
 
 
 def test_the_pace_of_no_more_than_so_many_actions_is_kept() -> None:

@@ -1,7 +1,9 @@
 """The router alone, in a real loop, with task workers that the test plays."""
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -622,3 +624,37 @@ def test_whatever_happens_every_call_ends_exactly_once(
             assert taker.settled or taker in given_up
 
     play(scenario, routing)
+
+
+def test_a_call_whose_shared_memory_cannot_be_handed_on_fails_and_holds_nothing(monkeypatch) -> None:
+    descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)]
+    copies: list[int] = []
+
+    def dup(descriptor: int) -> int:
+        if copies:
+            raise OSError(errno.EMFILE, "Too many open files")
+        copies.append(os.open(os.devnull, os.O_RDONLY))
+        return copies[0]
+
+    async def scenario(router: Router) -> None:
+        worker = Played(router, 1)
+        router.ready(worker.member)
+        one = call()
+        one.descriptors = descriptors
+        taken = one.answer
+        monkeypatch.setattr(os, "dup", dup)
+        router.submit(one)
+        await turn()
+        assert taken.error is not None
+        assert "cannot be handed" in str(taken.error)
+        assert not worker.sent
+        for descriptor in (*descriptors, *copies):
+            with pytest.raises(OSError, match="Bad file"):
+                os.fstat(descriptor)
+        router.submit(two := call())
+        await turn()
+        assert two.number
+        worker.answer()
+        assert router.idle
+
+    play(scenario)

@@ -563,3 +563,43 @@ def test_large_buffers_of_a_pickle_stay_outside() -> None:
     message, buffer = pickling.pack(Holder([PickleBuffer(bytearray(OUTSIDE_FROM)), PickleBuffer(b"small")]))
     assert len(message) < 1000
     assert pickling.unpack(message, [bytearray(buffer)]).value == [bytearray(OUTSIDE_FROM), b"small"]
+
+
+class Odd(tzinfo):
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        raise RuntimeError("no offset")
+
+
+class Proxy:
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        raise RuntimeError("nothing is bound")
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not me")
+
+
+class Unpicklable:
+    def __reduce__(self) -> str:
+        raise Mute
+
+
+def released() -> memoryview:
+    view = memoryview(b"x")
+    view.release()
+    return view
+
+
+@pytest.mark.parametrize("make", [lambda: datetime(2026, 1, 1, tzinfo=Odd()), Proxy, released])
+def test_what_raises_when_it_is_looked_at_is_not_serializable(make: Any) -> None:
+    with pytest.raises(NotSerializable):
+        serializer.pack(make())
+    with pytest.raises(NotSerializable):
+        serializer.pack_call([make()], {})
+
+
+def test_what_raises_without_a_text_is_not_serializable() -> None:
+    with pytest.raises(NotSerializable, match="cannot be had"):
+        pickling.pack(Unpicklable())

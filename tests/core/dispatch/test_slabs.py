@@ -1,13 +1,16 @@
 """Shared memory is used again, but never while somebody may still read it, and nothing is held longer than needed."""
 
+import errno
 import gc
 import os
 import sys
 
 import pytest
 
+from unicorn_core.dispatch.client.async_connection import AsyncConnections
+from unicorn_core.dispatch.client.connection import Connections
 from unicorn_core.dispatch.client.exchange import Exchange, Invocation, Options, Terms
-from unicorn_core.dispatch.errors import ProtocolError
+from unicorn_core.dispatch.errors import PayloadTooLarge, ProtocolError
 from unicorn_core.dispatch.wire import shared
 from unicorn_core.dispatch.wire.frames import SHARED_FROM, Frame, Kind, Shared
 from unicorn_core.dispatch.wire.serialization import Serializer
@@ -60,8 +63,63 @@ def test_not_more_is_kept_than_the_bound() -> None:
     _, descriptors, lent = slabs.lend([bytes(RETAINED // 4 + 1)] * 6)
     shared.close(descriptors)
     slabs.take_back(lent)
+    del lent
     assert open_descriptors() == before + 3
+    slabs.close()
+    assert open_descriptors() == before
+
+
+def test_what_nobody_refers_to_any_more_is_closed() -> None:
+    before = open_descriptors()
+    slabs = Slabs()
+    _, descriptors, lent = slabs.lend([bytes(LARGE)] * 3)
+    shared.close(descriptors)
+    slabs.take_back(lent[:1])
+    del lent, slabs
+    assert open_descriptors() == before
+
+
+def test_without_descriptors_to_spare_it_is_sent_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    slabs = Slabs()
+    buffers = [b"x" * LARGE, b"y" * LARGE]
+    before = open_descriptors()
+    scarce_descriptors(monkeypatch, 1)
+    assert slabs.lend(buffers) == (buffers, [], [])
+    slabs.close()
+    assert open_descriptors() == before
+
+
+def scarce_descriptors(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    """Only so many can be copied yet."""
+    copy = os.dup
+    budget = iter(range(left))
+
+    def dup(descriptor: int) -> int:
+        if next(budget, None) is None:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return copy(descriptor)
+
+    monkeypatch.setattr(os, "dup", dup)
+
+
+def test_a_forked_child_can_use_what_another_thread_was_just_using() -> None:
+    slabs = Slabs()
+    slabs._lock.acquire()
     slabs.forget()
+    _, descriptors, _ = slabs.lend([b"x" * LARGE])
+    shared.close(descriptors)
+
+
+@pytest.mark.parametrize("kind", [Connections, AsyncConnections])
+def test_a_client_that_is_closed_keeps_no_shared_memory(kind: type[Connections | AsyncConnections]) -> None:
+    before = open_descriptors()
+    connections = kind("/nowhere")
+    _, descriptors, lent = connections._slabs.lend([b"x" * LARGE])
+    shared.close(descriptors)
+    connections._slabs.take_back(lent)
+    del lent
+    assert open_descriptors() == before + 1
+    connections.close()
     assert open_descriptors() == before
 
 
@@ -92,6 +150,17 @@ def test_a_connection_that_ends_leaves_no_descriptor() -> None:
     exchange = Exchange(TERMS, Slabs())
     asked(exchange)
     exchange.close()
+    assert open_descriptors() == before
+
+
+def test_a_call_that_cannot_be_made_leaves_no_descriptor() -> None:
+    exchange = Exchange(Terms(30.0, 2 * LARGE, "msgpack"), Slabs())
+    before = open_descriptors()
+    for app, value, error in (("two\nlines", b"x" * LARGE, ProtocolError), ("a:A", b"x" * 3 * LARGE, PayloadTooLarge)):
+        with pytest.raises(error):
+            exchange.request(1, Invocation(app, "b", (value,), {}, Options()), 1.0, stream=False)
+    exchange.close()
+    exchange._slabs.close()
     assert open_descriptors() == before
 
 

@@ -72,6 +72,8 @@ class Dispatching(Owner):
         self._on_changed = on_changed
         self._endpoint: Endpoint | None = None
         self._driver: Driver | None = None
+        self._withdrawn = False
+        self._again: Settings | None = None
 
     @property
     def running(self) -> bool:
@@ -104,10 +106,12 @@ class Dispatching(Owner):
         from unicorn_core.dispatch.dispatcher.process import DispatcherProcess
         from unicorn_core.dispatch.endpoint import open_endpoint
 
-        try:
-            self._endpoint = open_endpoint((settings.user, settings.group))
-        except OSError as error:
-            raise UnicornError(f"cannot make the socket of the dispatcher: {error.strerror}") from error
+        if self._endpoint is None:
+            try:
+                self._endpoint = open_endpoint((settings.user, settings.group))
+            except OSError as error:
+                raise UnicornError(f"cannot make the socket of the dispatcher: {error.strerror}") from error
+        self._withdrawn = False
         self._endpoint.announce()
         log.info("Dispatcher listening at: unix:%s", self._endpoint.path)
         generation = DispatcherGeneration(settings, DispatcherProcess, self._load_settings)
@@ -119,7 +123,12 @@ class Dispatching(Owner):
     def reload(self, settings: Settings) -> None:
         """The settings have changed: have the task workers replaced, or begin or end altogether."""
         wanted = bool(settings.dispatch_workers and settings.dispatch_apps)
-        if wanted and self._driver:
+        if wanted and self._driver and self._withdrawn:
+            # New clients wait at the socket, which outlasts the one that is about to end.
+            assert self._endpoint
+            self._endpoint.announce()
+            self._again = settings
+        elif wanted and self._driver:
             self._driver.signal(signal.SIGHUP)
         elif wanted:
             try:
@@ -128,10 +137,12 @@ class Dispatching(Owner):
                 self._forking.log.error("There is no dispatcher: %s", error)
         elif self._endpoint:
             self._endpoint.conceal()
+            self._withdrawn = True
             self.stop(graceful=True)
 
     def stop(self, graceful: bool) -> None:
-        """Let it finish its calls and leave; or leave at once."""
+        """Let it finish its calls and leave, for good; or leave at once."""
+        self._again = None
         if self._driver:
             self._driver.perform(self._driver.pool.stop(time.monotonic(), graceful))
 
@@ -189,5 +200,9 @@ class Dispatching(Owner):
                 self._on_halt(failure)
             case messages.Finished():
                 self._driver = None
-                self._remove_endpoint()
-                self._on_finished()
+                again, self._again = self._again, None
+                if again is not None:
+                    self.start(again)
+                else:
+                    self._remove_endpoint()
+                    self._on_finished()

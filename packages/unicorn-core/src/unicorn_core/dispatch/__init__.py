@@ -31,30 +31,15 @@ if TYPE_CHECKING:
     )
     from unicorn_core.dispatch.library import Dispatcher
 
-_PUBLIC = {
-    "app": ("TaskApp", "batched", "retry_on_crash"),
-    "client.client": ("Client", "get_client"),
-    "library": ("Dispatcher",),
-    "errors": (
-        "ActionNotFound",
-        "AppNotLoaded",
-        "DispatchError",
-        "DispatcherUnavailable",
-        "NoWorkers",
-        "NotConfigured",
-        "NotSerializable",
-        "PayloadTooLarge",
-        "ProtocolError",
-        "QueueFull",
-        "StashError",
-        "StashFull",
-        "StashKeyNotFound",
-        "StashTableNotFound",
-        "TaskFailed",
-        "TaskTimeout",
-        "WorkerCrashed",
-    ),
+_ELSEWHERE = {
+    "Client": "client.client",
+    "Dispatcher": "library",
+    "TaskApp": "app",
+    "batched": "app",
+    "get_client": "client.client",
+    "retry_on_crash": "app",
 }
+"""Where those are found that are no errors."""
 
 __all__ = [
     "ActionNotFound",
@@ -85,9 +70,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _PUBLIC.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "stash":
         return importlib.import_module(f"{__name__}.stash")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)

@@ -14,6 +14,9 @@ from typing import Any, ClassVar, TypedDict, Unpack
 GUNICORN_NAMES = {"app": "app_path", "worker": "worker_id"}
 """Under which names `details` has the facts that gunicorn calls otherwise."""
 
+LONGEST_TEXT = 64 * 1024
+"""Characters of a user's exception, and of its traceback, that an error keeps."""
+
 
 def shown(value: object) -> str:
     """A value of a user in the text of an error: short, and also if it cannot be shown."""
@@ -21,6 +24,21 @@ def shown(value: object) -> str:
         return reprlib.repr(value)
     except Exception:
         return f"(a value of type {type(value).__name__})"
+
+
+def text_of(value: object) -> str:
+    """The text of an exception, or another object, of a user: plain and bounded, whatever its `__str__` does."""
+    try:
+        return shortened(str(value))
+    except BaseException:
+        return "(its text cannot be had)"
+
+
+def shortened(text: str) -> str:
+    """A plain str that is not longer than `LONGEST_TEXT`; of a longer one the middle is left out."""
+    text = str.__getitem__(text, slice(None))
+    half = LONGEST_TEXT // 2
+    return text if len(text) <= LONGEST_TEXT else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
 class Where(TypedDict, total=False):
@@ -149,7 +167,7 @@ class QueueFull(DispatchError):
     facts = (*DispatchError.facts, "depth")
 
     def __init__(self, message: str = "", depth: int | None = None, **where: Unpack[Where]) -> None:
-        super().__init__(message or f"the queue is full: {depth} requests wait", **where)
+        super().__init__(message or f"the queue is full: {depth} requests wait (setting dispatch_queue_size)", **where)
         self.depth = depth
 
 
@@ -275,7 +293,9 @@ class PayloadTooLarge(ProtocolError):
     def __init__(
         self, message: str = "", size: int | None = None, limit: int | None = None, **where: Unpack[Where]
     ) -> None:
-        super().__init__(message or f"{size} bytes are more than the allowed {limit}", **where)
+        super().__init__(
+            message or f"{size} bytes are more than the allowed {limit} (setting dispatch_max_payload)", **where
+        )
         self.size = size
         self.limit = limit
 

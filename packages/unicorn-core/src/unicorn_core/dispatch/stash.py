@@ -10,11 +10,11 @@
 Every operation is atomic. The tables outlive task workers, web workers and reloads, but not the dispatcher.
 """
 
-from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from collections.abc import Callable, Hashable, ItemsView, Iterator, MutableMapping, ValuesView
 from typing import Any
 
 from unicorn_core.dispatch.client.client import get_client
-from unicorn_core.dispatch.errors import StashKeyNotFound
+from unicorn_core.dispatch.errors import StashKeyNotFound, StashTableNotFound
 from unicorn_core.dispatch.wire.serialization import Serializer
 
 _pack = Serializer().pack
@@ -161,11 +161,51 @@ class StashTable(MutableMapping[Any, Any]):
         return iter(self._stash.keys(self.name))
 
     def __len__(self) -> int:
-        return len(self._stash.keys(self.name))
+        try:
+            return int(self._stash.info(self.name)["size"])
+        except StashTableNotFound:
+            return 0
+
+    def items(self) -> ItemsView[Any, Any]:
+        """Keys with their values; a loop over them is one operation."""
+        return StashItems(self)
+
+    def values(self) -> ValuesView[Any]:
+        """The values; a loop over them is one operation."""
+        return StashValues(self)
+
+    def pairs(self) -> list[tuple[Any, Any]]:
+        """Keys with their values, as a list."""
+        return self._stash.items(self.name)
 
     def clear(self) -> None:
         """Take out all entries."""
         self._stash.clear(self.name)
+
+
+class StashItems(ItemsView[Any, Any]):
+    """See `StashTable.items`."""
+
+    def __init__(self, table: StashTable) -> None:
+        super().__init__(table)
+        self._table = table
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return iter(self._table.pairs())
+
+
+class StashValues(ValuesView[Any]):
+    """See `StashTable.values`."""
+
+    def __init__(self, table: StashTable) -> None:
+        super().__init__(table)
+        self._table = table
+
+    def __contains__(self, value: object) -> bool:
+        return value in list(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([value for _, value in self._table.pairs()])
 
 
 _MISSING = object()

@@ -102,7 +102,7 @@ class AsyncConnection:
         reply = self._replies[frame.id] = Reply()
         self._link.send(frame, descriptors)
         if self._link.closed:
-            self._end(frame.id)
+            self.end_request(frame.id)
             return None
         return reply
 
@@ -133,7 +133,7 @@ class AsyncConnection:
 
     def forget_request(self, number: int, *, complete: bool) -> None:
         """A request is done with; if it was not `complete` the dispatcher is told so."""
-        self._end(number)
+        self.end_request(number)
         self.exchange.settle(number, answered=complete)
         if not complete:
             self._link.send(Frame(Kind.CANCEL, number))
@@ -147,10 +147,7 @@ class AsyncConnection:
         self._link.forget()
 
     def end_request(self, number: int) -> None:
-        """A request is answered."""
-        self._end(number)
-
-    def _end(self, number: int) -> None:
+        """Nothing more is waited for."""
         if reply := self._replies.pop(number, None):
             for _, descriptors in reply.frames:
                 shared.close(descriptors)
@@ -225,14 +222,6 @@ class AsyncConnections:
             error.app, error.action = error.app or invocation.app, error.action or invocation.action
             raise
 
-    async def plain(self, kind: Kind, value: Any, patience: float | None = None) -> Any:
-        """The answer to a command, or to an operation on the stash; raises DispatchError."""
-        connection, number, reply = await self._ask(lambda exchange, n: exchange.plain(kind, n, value), patience)
-        try:
-            return await self._answer(connection, number, reply, HELLO if patience is None else patience)
-        except TimeoutError:
-            raise DispatcherUnavailable("the dispatcher does not answer", socket_path=self.path) from None
-
     async def stream(self, invocation: Invocation) -> AsyncGenerator[Any, None]:
         """The values of a stream, as they come; the generator in the task worker goes on as they are taken.
 
@@ -273,7 +262,7 @@ class AsyncConnections:
             connection.forget_request(number, complete=complete)
 
     def close(self) -> None:
-        """End all connections, each in the thread of its loop."""
+        """End all connections, each in the thread of its loop, and keep no shared memory."""
         for loop, connection in list(self._open.items()):
             if loop.is_closed():
                 connection.forget()
@@ -282,6 +271,7 @@ class AsyncConnections:
             else:
                 connection.close()
         self._open.clear()
+        self._slabs.close()
 
     async def _ask(self, request: Request, patience: float | None) -> tuple[AsyncConnection, int, Reply]:
         """Send a request; what a connection that has just ended did not take goes over a new one."""

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from functools import lru_cache
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
@@ -11,12 +12,15 @@ from msgspec.structs import replace
 from unicorn_core.dispatch.client import environment
 from unicorn_core.dispatch.client.backend import Backend, make
 from unicorn_core.dispatch.client.exchange import Invocation, Options
-from unicorn_core.dispatch.errors import NotConfigured
+from unicorn_core.dispatch.errors import NotConfigured, shown
+from unicorn_core.dispatch.wire.frames import PRIORITY
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 T = TypeVar("T")
+LONGEST = 1_000_000_000
+"""Seconds that a timeout may have: more is beyond what the system's calls take."""
 
 
 class Client:
@@ -50,9 +54,16 @@ class Client:
                 dispatch_timeout for a call, and no limit for a stream.
             priority: -100 to 100, 0 is usual, larger is sooner; who waits is promoted by one every ten seconds.
             idle_timeout: seconds that a stream may take for its next value; 0: no limit. By default dispatch_timeout.
+
+        Raises:
+            ValueError: one is no number, or out of range.
         """
-        given = {"timeout": timeout, "priority": priority, "idle_timeout": idle_timeout}
-        changes = {name: value for name, value in given.items() if value is not None}
+        changes: dict[str, float] = {}
+        for name, value in (("timeout", timeout), ("idle_timeout", idle_timeout)):
+            if value is not None:
+                changes[name] = float(_checked(name, value, Real, 0, LONGEST, "seconds"))
+        if priority is not None:
+            changes["priority"] = int(_checked("priority", priority, Integral, -PRIORITY, PRIORITY, "a whole number"))
         return Client(self._backend, replace(self._options, **changes))
 
     def execute(self, app: str, action: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -91,6 +102,8 @@ class Client:
         self, app: str, action: str, items: Iterable[Any], *, ordered: bool = True, concurrency: int = 32
     ) -> Iterator[Any]:
         """The results of an action for each of many items, several at a time.
+
+        The calls are made in threads: a program does not exit before those that are under way have ended.
 
         Args:
             items: each is the one argument of a call; taken as results are.
@@ -186,6 +199,13 @@ def _client(backend: str, place: str) -> Client:
 
 
 _NONE: Any = object()
+
+
+def _checked(name: str, value: Any, kind: type, least: int, most: int, what: str) -> Any:
+    """The value of an option; raises ValueError if it can be none."""
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:  # type: ignore[operator]
+        raise ValueError(f"{name} must be {what}, from {least} to {most}, not {shown(value)}")
+    return value
 
 
 def _map(run: Callable[[Any], T], items: Iterable[Any], ordered: bool, concurrency: int) -> Iterator[T]:

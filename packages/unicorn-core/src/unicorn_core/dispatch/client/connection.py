@@ -121,7 +121,7 @@ class Connections:
 
         return self._ask(request, asked, invocation)
 
-    def plain(self, kind: Kind, value: Any, patience: float | None = None) -> Any:
+    def plain(self, kind: Kind, value: Any) -> Any:
         """The answer to a command, or to an operation on the stash.
 
         Raises:
@@ -129,10 +129,10 @@ class Connections:
         """
 
         def request(connection: Connection, number: int) -> tuple[Frame, Descriptors]:
-            connection.wire.within(_or(patience, HELLO))
+            connection.wire.within(HELLO)
             return connection.exchange.plain(kind, number, value)
 
-        return self._ask(request, patience, None)
+        return self._ask(request, None, None)
 
     def stream(self, invocation: Invocation) -> Iterator[Any]:
         """The values of a stream, as they come; the generator in the task worker goes on as they are taken.
@@ -180,12 +180,11 @@ class Connections:
             self._give_back(connection) if complete else connection.close()
 
     def close(self) -> None:
-        """End the connections that are not in use."""
-        while True:
-            try:
+        """End the connections that are not in use, and keep no shared memory."""
+        with contextlib.suppress(IndexError):
+            while True:
                 self._idle.pop().close()
-            except IndexError:
-                return
+        self._slabs.close()
 
     # Asking
 

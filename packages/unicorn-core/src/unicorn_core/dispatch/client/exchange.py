@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from unicorn_core.dispatch.errors import DispatchError, PayloadTooLarge, ProtocolError, TaskTimeout
 from unicorn_core.dispatch.wire import shared
-from unicorn_core.dispatch.wire.frames import Buffer, Flag, Frame, Kind, Shared, route, size
+from unicorn_core.dispatch.wire.frames import Buffer, Flag, Frame, Kind, Shared, check, route
 from unicorn_core.dispatch.wire.serialization import Serializer
 from unicorn_core.dispatch.wire.shared import Descriptors
 from unicorn_core.dispatch.wire.slabs import Slab, Slabs
@@ -94,12 +94,13 @@ class Exchange:
         """
         app, action = call.app, call.action
         try:
+            named = route(app, action)
             body, *buffers = self._serializer.pack_call(call.args, call.kwargs)
             placed, descriptors = self._lend(number, buffers) if buffers else ((), ())
             frame = Frame(
                 Kind.REQUEST,
                 number,
-                route(app, action),
+                named,
                 body,
                 placed,
                 time.monotonic() + timeout if timeout else 0.0,
@@ -117,22 +118,15 @@ class Exchange:
         placed, descriptors = self._lend(number, buffers) if buffers else ((), ())
         return self._checked(Frame(kind, number, body=body, buffers=placed), descriptors), descriptors
 
-    def pack(self, value: Any) -> list[Buffer]:
-        """A value as the stash keeps it."""
-        return self._serializer.pack(value)
-
     def settle(self, number: int, *, answered: bool) -> None:
         """A request is done with. Unless its action has `answered`, somebody may still read what belongs to it."""
         slabs = self._lent.pop(number, None)
         if slabs and answered:
             self._slabs.take_back(slabs)
-        elif slabs:
-            self._slabs.discard(slabs)
 
     def close(self) -> None:
         """The connection has ended."""
-        for number in list(self._lent):
-            self.settle(number, answered=False)
+        self._lent.clear()
 
     def value(self, frame: Frame, descriptors: Descriptors) -> Any:
         """What a frame holds.
@@ -157,8 +151,10 @@ class Exchange:
         return placed, descriptors
 
     def _checked(self, frame: Frame, descriptors: Descriptors) -> Frame:
-        if size(frame) > self.terms.limit:
+        try:
+            check(frame, self.terms.limit)
+        except PayloadTooLarge:
             shared.close(descriptors)
             self.settle(frame.id, answered=True)  # nobody has seen it
-            raise PayloadTooLarge(size=size(frame), limit=self.terms.limit)
+            raise
         return frame

@@ -16,9 +16,9 @@ from unicorn_core.dispatch.dispatcher.calls import Call
 from unicorn_core.dispatch.dispatcher.member import Member
 from unicorn_core.dispatch.dispatcher.router import Router
 from unicorn_core.dispatch.dispatcher.stash_service import StashService
-from unicorn_core.dispatch.errors import DispatchError, ProtocolError
+from unicorn_core.dispatch.errors import DispatchError, PayloadTooLarge, ProtocolError, shown, text_of
 from unicorn_core.dispatch.wire import shared
-from unicorn_core.dispatch.wire.frames import Frame, Kind, split_route
+from unicorn_core.dispatch.wire.frames import Frame, Kind, check, split_route
 from unicorn_core.dispatch.wire.link import Link
 from unicorn_core.dispatch.wire.serialization import Serializer
 from unicorn_core.dispatch.wire.shared import Descriptors
@@ -30,6 +30,8 @@ PAUSE = 0.5
 """Seconds without accepting when there is no descriptor left for a further client."""
 AT_ONCE = 64
 """Connections accepted in one turn of the loop."""
+_WITH_VALUES = (Kind.REQUEST, Kind.STASH)
+"""Frames to which shared memory may belong."""
 _UCRED = struct.Struct("3i")
 _LOCAL_PEERCRED, _LOCAL_PEERPID = 1, 2
 
@@ -38,7 +40,7 @@ class Clients:
     """Accepts connections and looks after them.
 
     Args:
-        terms: told to each client when it has connected (`unicorn_core.dispatch.client.exchange.Terms`).
+        terms: gives what is told to each client when it has connected (`unicorn_core.dispatch.client.exchange.Terms`).
         member_of: the task worker that a process is, if it is one.
         commands: what clients may ask of the dispatcher itself.
     """
@@ -50,7 +52,7 @@ class Clients:
         log: Logger,
         router: Router,
         stash: StashService,
-        terms: Mapping[str, Any],
+        terms: Callable[[], Mapping[str, Any]],
         member_of: Callable[[int], Member | None],
         commands: Mapping[str, Callable[..., Any]],
     ) -> None:
@@ -59,8 +61,7 @@ class Clients:
         self._log = log
         self.router = router
         self.stash = stash
-        self._limit = terms["limit"]
-        self._hello = Serializer().pack(dict(terms))[0]
+        self._terms = terms
         self._member_of = member_of
         self.commands = commands
         self.connected: set[Client] = set()
@@ -87,9 +88,10 @@ class Clients:
             self._log.warning("A client of the dispatcher was turned away: process %s of user id %s", pid, uid)
             sock.close()
             return
-        client = Client(sock, self._loop, self, self._limit, self._member_of(pid), pid)
+        terms = self._terms()
+        client = Client(sock, self._loop, self, terms["limit"], self._member_of(pid), pid)
         self.connected.add(client)
-        client.link.send(Frame(Kind.EVENT, 0, body=self._hello))
+        client.link.send(Frame(Kind.EVENT, 0, body=Serializer().pack(dict(terms))[0]))
 
     def broken(self, client: "Client", why: Exception | None) -> None:
         """A client is gone."""
@@ -135,11 +137,14 @@ class Client:
         self._router = clients.router
         self.calls: dict[int, Call] = {}
         self._borrowed: deque[tuple[int, Member, int]] = deque()
+        self._limit = limit
         self.member = member
         self.pid = pid
         self.link = Link(sock, loop, limit, self._on_frame, self._on_close)
 
     def _on_frame(self, frame: Frame, descriptors: Descriptors) -> None:
+        if descriptors and frame.kind not in _WITH_VALUES:
+            shared.close(descriptors)
         match frame.kind:
             case Kind.REQUEST:
                 self._request(frame, descriptors)
@@ -154,10 +159,8 @@ class Client:
             case Kind.STASH:
                 self._answer_now(frame, partial(self._clients.stash.run, frame, descriptors))
             case Kind.COMMAND:
-                shared.close(descriptors)
                 self._answer_now(frame, partial(self._command, frame))
             case _:
-                shared.close(descriptors)
                 raise ProtocolError(f"a client cannot send a frame of kind {frame.kind}")
 
     def _request(self, frame: Frame, descriptors: Descriptors) -> None:
@@ -177,27 +180,35 @@ class Client:
             shared.close(descriptors)
             call.fail(error)
 
-    def _command(self, frame: Frame) -> Frame:
+    def _command(self, frame: Frame) -> tuple[Frame, Descriptors]:
         name, arguments = Serializer().unpack(frame.body)
         command = self._clients.commands.get(name)
         if command is None:
-            raise DispatchError(f"the dispatcher knows no command {name!r}")
-        return Frame(Kind.RESULT, frame.id, body=Serializer().pack(command(*arguments))[0])
+            raise DispatchError(f"the dispatcher knows no command {shown(name)}")
+        return Frame(Kind.RESULT, frame.id, body=Serializer().pack(command(*arguments))[0]), ()
 
-    def _answer_now(self, frame: Frame, run: Callable[[], Frame | tuple[Frame, Descriptors]]) -> None:
+    def _answer_now(self, frame: Frame, run: Callable[[], tuple[Frame, Descriptors]]) -> None:
+        descriptors: Descriptors = ()
         try:
-            answer = run()
+            answer, descriptors = run()
+            check(answer, self._limit)
         except DispatchError as error:
+            shared.close(descriptors)
             self.fail(frame.id, error)
-        except (TypeError, ValueError) as error:
-            self.fail(frame.id, ProtocolError(f"malformed arguments: {error}"))
+        except Exception as error:  # what garbage may lead to has no end of types
+            self.fail(frame.id, ProtocolError(f"malformed arguments: {text_of(error)}"))
         else:
-            self.link.send(*(answer if isinstance(answer, tuple) else (answer,)))
+            self.link.send(answer, descriptors)
 
     def fail(self, number: int, error: DispatchError) -> None:
-        """Tell the client that a call of its has failed."""
-        body, *buffers = Serializer().pack(error.to_dict())
-        self.link.send(Frame(Kind.ERROR, number, body=body, buffers=buffers))
+        """Tell the client that a call of its has failed; without the facts, such as a key, if these are too large."""
+        told = error.to_dict()
+        frame = _error(number, told)
+        try:
+            check(frame, self._limit)
+        except PayloadTooLarge:
+            frame = _error(number, told | {"details": {}})
+        self.link.send(frame)
 
     def borrow(self, number: int, lender: Member, lent: int) -> None:
         """With an answer to a call goes shared memory of the task worker, which calls that `lent`."""
@@ -254,6 +265,11 @@ class ClientAnswer:
         """See `Answer`."""
         self._client.calls.pop(self._number, None)
         self._client.fail(self._number, error)
+
+
+def _error(number: int, told: Mapping[str, Any]) -> Frame:
+    body, *buffers = Serializer().pack(told)
+    return Frame(Kind.ERROR, number, body=body, buffers=buffers)
 
 
 def peer(sock: socket.socket) -> tuple[int, int]:

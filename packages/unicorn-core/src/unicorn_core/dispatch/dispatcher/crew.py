@@ -92,6 +92,7 @@ class Crew(Owner):
         self.driver = Driver(
             self.pool, Births(forking, Molds(forking, False, lambda mold: None)), self, log, self._generations, self
         )
+        self._stacks = ""  # of the task worker that is being reaped
         self._timer: asyncio.TimerHandle | None = None
         self._apply(first)
 
@@ -150,6 +151,7 @@ class Crew(Owner):
     def reap(self) -> None:
         """Collect those whose processes have ended."""
         for pid, status in reaper.ended(self.driver.pids, everybody=False):
+            self._stacks = next((h.last_stacks() for h in self.driver.handles.values() if h.pid == pid), "")
             self.driver.reaped(pid, status)
         self._look_after()
 
@@ -189,6 +191,8 @@ class Crew(Owner):
             case messages.RolledBack(number, failure):
                 self.driver.tell_failure(failure)
                 self._log.error("Reload of the task workers failed: generation %s is withdrawn", number)
+                for known in (self._generations, self._assigned, self._traits):
+                    known.pop(number, None)
                 self._router.roster.apps = self._generations[self.pool.generation].paths
         self._on_decided(action)
 
@@ -235,7 +239,7 @@ class Crew(Owner):
         if member.link is not None:
             # Answers that it still gave count.
             member.link.read_out()
-        self._router.lose(member, int(handle.row.cells[REQUESTS]), self._cause(handle, how))
+        self._router.lose(member, int(handle.row.cells[REQUESTS]), self._cause(handle, how), self._stacks)
         if member.link is not None:
             member.link.close()
 

@@ -12,7 +12,6 @@ the caller from the callback that has read it. Everything happens in one thread,
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from itertools import count
 
@@ -75,7 +74,9 @@ class Router:
     # Calls
 
     async def route_request(self, call: Call) -> Frame:
-        """Put a call into a worker's queue and wait for its answer; for callers in this process.
+        """Put a call into a worker's queue and wait for its answer.
+
+        For callers in the dispatcher's own process; calls of its clients come by `submit`, whose answers need no task.
 
         Raises:
             DispatchError: there is none.
@@ -150,6 +151,7 @@ class Router:
                 self._execute_on_worker(member, call)
             except (OSError, DispatchError) as error:
                 member.load -= 1
+                shared.close(call.descriptors)
                 call.fail(DispatchError(f"the call cannot be handed to a task worker: {error}"))
                 continue
             while consumer.given and not self._may_go_ahead(member, consumer, call):
@@ -175,7 +177,7 @@ class Router:
         assert member.link is not None
         assert call.consumer is not None
         # Of what lies in shared memory a copy stays here: should the worker die before it begins, another one gets it.
-        descriptors = [os.dup(descriptor) for descriptor in call.descriptors]
+        descriptors = shared.copies(call.descriptors)
         call.consumer.given += 1
         call.number = frame.id = next(self._numbers)
         member.sent += 1
@@ -288,12 +290,13 @@ class Router:
         self._cleanup_worker(member)
         self._finish_if_empty(member)
 
-    def lose(self, member: Member, begun: int, cause: str) -> None:
+    def lose(self, member: Member, begun: int, cause: str, stacks: str = "") -> None:
         """A task worker's process has ended: fail what it ran, let others run the rest.
 
         Args:
             begun: how many of the calls that it was given it had begun.
             cause: completes "the task worker ...".
+            stacks: where its threads stood, if that is known.
         """
         self._cleanup_worker(member)
         self.roster.is_gone(member)
@@ -308,7 +311,8 @@ class Router:
             else:
                 self.tally(call.app).crashed += 1
                 shared.close(call.descriptors)
-                call.fail(WorkerCrashed(f"the task worker {cause} while it ran the action", worker=member.number))
+                what = f"the task worker {cause} while it ran the action"
+                call.fail(WorkerCrashed(what, stacks or None, worker=member.number))
         self._move_soon(again)
 
     def _may_retry(self, member: Member, call: Call) -> bool:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import index
 from typing import Any
 
 from unicorn_core.dispatch.dispatcher.clients import Clients
@@ -22,6 +23,8 @@ from unicorn_core.worker.base import Worker
 from unicorn_core.worker.scoreboard import CONNECTIONS, IN_FLIGHT, REQUESTS
 
 BEAT = 1.0
+MOST_TASK_WORKERS = 1024
+"""As many as the setting dispatch_workers permits."""
 LOOK = 0.02
 """Seconds between two looks at whether what is to finish has finished."""
 
@@ -51,14 +54,9 @@ class Service:
             settings, log, loop, self._router, self._leave_to_child, stash.ensure, self._decided, context.channel.send
         )
         self._overdue = Overdue(loop, log, self._router, self._crew)
-        terms = {
-            "timeout": settings.dispatch_timeout,
-            "limit": settings.dispatch_max_payload,
-            "serializer": settings.dispatch_serializer,
-        }
         commands: dict[str, Callable[..., Any]] = {"status": self._status, "resize": self.resize, "reload": self.reload}
         listener = context.listeners[0].socket
-        self._clients = Clients(listener, loop, log, self._router, stash, terms, self._member_of, commands)
+        self._clients = Clients(listener, loop, log, self._router, stash, self._terms, self._member_of, commands)
         self._beating = loop.create_task(self._keep_beating())
         for descriptor in process.attention:
             loop.add_reader(descriptor, process.attend)
@@ -107,7 +105,7 @@ class Service:
 
     def resize(self, by: int) -> int:
         """Have so many task workers more, as far as the apps permit; gives how many that is."""
-        return self._crew.resize(self._crew.pool.size + by)
+        return self._crew.resize(min(self._crew.pool.size + index(by), MOST_TASK_WORKERS))
 
     def signal(self, number: int) -> None:
         """Send a signal to all task workers."""
@@ -136,6 +134,15 @@ class Service:
             case messages.Finished():
                 self._finished.set()
                 self._ready.set()
+
+    def _terms(self) -> Mapping[str, Any]:
+        """What a client that connects is told: as the settings are by now."""
+        settings = self._crew.settings
+        return {
+            "timeout": settings.dispatch_timeout,
+            "limit": settings.dispatch_max_payload,
+            "serializer": settings.dispatch_serializer,
+        }
 
     def _status(self) -> dict[str, Any]:
         return status(self._router, self._crew, len(self._clients.connected))

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from unicorn_core.dispatch.errors import StashError
+from unicorn_core.dispatch.errors import StashError, shown
 from unicorn_core.dispatch.rules.tables import Bounds, Tables, Value
 from unicorn_core.dispatch.wire import shared
 from unicorn_core.dispatch.wire.frames import Frame, Kind
@@ -18,8 +18,6 @@ OPERATIONS = frozenset(
 )
 _TIMELESS = frozenset(("ensure", "clear", "delete_table", "tables", "has_table"))
 """Operations for which it does not matter what time it is."""
-
-_OWN = frozenset(("items", "has_table"))
 
 
 class StashService:
@@ -47,7 +45,7 @@ class StashService:
         buffers = shared.fetch(frame.buffers, descriptors)
         name, arguments = self._serializer.unpack(frame.body, buffers)
         if name not in OPERATIONS:
-            raise StashError(f"there is no operation {name!r}")
+            raise StashError(f"there is no operation {shown(name)}")
         for given in ("value", "expected"):
             if given in arguments:
                 arguments[given] = tuple(arguments[given])
@@ -55,17 +53,13 @@ class StashService:
             arguments["bounds"] = Bounds(*arguments["bounds"])
         if name not in _TIMELESS:
             arguments["now"] = time.monotonic()
-        result = getattr(self if name in _OWN else self._tables, name)(**arguments)
+        result = getattr(self if name == "items" else self._tables, name)(**arguments)
         packed = result if name == "get" else self._serializer.pack(result)
         return self._answer(frame.id, tuple(packed))
 
     def items(self, **arguments: Any) -> list[Any]:
         """Keys with their values."""
         return [[key, list(value)] for key, value in self._tables.items(**arguments)]
-
-    def has_table(self, table: str) -> bool:
-        """Whether there is such a table."""
-        return table in self._tables.tables()
 
     def _answer(self, number: int, value: Value) -> tuple[Frame, Descriptors]:
         body, *buffers = value

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Batching(Generic[T]):
-    """The open batch of one action. All times are seconds of one monotonic clock; calls are told apart by identity.
+    """The open batch of one action. All times are seconds of one monotonic clock.
 
     Attributes:
         due: when the open batch is complete at the latest; None while there is none.
@@ -25,29 +25,12 @@ class Batching(Generic[T]):
         self._calls: list[T] = []
         self.due: float | None = None
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
     def add(self, call: T, now: float) -> list[T] | None:
         """Put a call into the batch; the batch, if that or the time has completed it."""
         self._calls.append(call)
         if self.due is None:
             self.due = now + self._max_wait
         return self.flush() if len(self._calls) >= self._max_size or now >= self.due else None
-
-    def take(self, now: float) -> list[T] | None:
-        """The batch, if it has waited long enough."""
-        return self.flush() if self.due is not None and now >= self.due else None
-
-    def remove(self, call: T) -> bool:
-        """Take out a call of which the caller has given up; False if it is not here."""
-        for index, one in enumerate(self._calls):
-            if one is call:
-                del self._calls[index]
-                if not self._calls:
-                    self.due = None
-                return True
-        return False
 
     def flush(self) -> list[T]:
         """Whatever has been gathered, at once."""

@@ -47,9 +47,6 @@ class Order(Generic[R]):
     def __len__(self) -> int:
         return len(self._live)
 
-    def __contains__(self, request: R) -> bool:
-        return id(request) in self._live
-
     def __iter__(self) -> Iterator[R]:
         """All that wait, in no particular order; none may be put or taken meanwhile."""
         return (request for _, number, request in self._next if self._live.get(id(request)) == number)

@@ -171,6 +171,6 @@ class Pace:
         else:
             longest[action] = max(seconds, before * FADING)
 
-    def quick(self, action: Hashable, running: float = 0.0) -> bool:
-        """Whether one may be sent ahead to a worker that has been running this action for so many seconds."""
-        return running < QUICK and self._longest.get(action, QUICK) < QUICK
+    def quick(self, action: Hashable) -> bool:
+        """Whether one may be sent ahead to a worker that runs this action."""
+        return self._longest.get(action, QUICK) < QUICK

@@ -306,11 +306,16 @@ class Tables:
             growth += _cost(table)
         can_go = found.size - (size - growth) if found.bounds.forgetful else 0
         if self.size + growth - can_go > self._limit:
-            raise StashFull(f"{size} bytes more would be more than the stash may have, {self._limit}", table=table)
+            raise StashFull(
+                f"{size} bytes more would be more than the stash may have, {self._limit} (setting dispatch_max_stash)",
+                table=table,
+            )
 
     def _add(self, table: str, found: Table) -> None:
         if self.size + _cost(table) > self._limit:
-            raise StashFull(f"the stash has as much as it may, {self._limit} bytes", table=table)
+            raise StashFull(
+                f"the stash has as much as it may, {self._limit} bytes (setting dispatch_max_stash)", table=table
+            )
         self._tables[table] = found
         self.size += _cost(table)
 

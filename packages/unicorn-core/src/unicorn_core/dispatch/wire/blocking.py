@@ -149,10 +149,5 @@ class Wire:
         if not count:
             return False
         for frame in self._reader.feed(data) if gap is None else self._reader.filled(count):
-            self._frames.append((frame, self._take(frame.descriptors) if frame.buffers else ()))
+            self._frames.append((frame, shared.take(self._descriptors, frame)))
         return True
-
-    def _take(self, count: int) -> list[int]:
-        if count > len(self._descriptors):
-            raise ProtocolError("the descriptors of shared memory did not come along")
-        return [self._descriptors.popleft() for _ in range(count)]

@@ -78,7 +78,7 @@ class Kind(IntEnum):
     STASH = 8
     """An operation on the stash; RESULT or ERROR answers it."""
     COMMAND = 9
-    """Something asked of the dispatcher, or of a task worker, itself; RESULT or ERROR answers it."""
+    """Something asked of the dispatcher itself; RESULT or ERROR answers it."""
     EVENT = 10
     """Dispatcher to client: on what terms they talk. Back, and on to a task worker: its shared memory has been read."""
 
@@ -191,6 +191,14 @@ def size(frame: Frame) -> int:
     """Bytes of a frame with all its buffers, those in shared memory too: what a limit is about."""
     buffers = sum(buffer.size if isinstance(buffer, Shared) else len(buffer) for buffer in frame.buffers)
     return _HEAD_SIZE + 8 * len(frame.buffers) + len(frame.route) + len(frame.body) + buffers
+
+
+def check(frame: Frame, limit: int) -> None:
+    """Raise PayloadTooLarge for a frame with more bytes than this limit, or with more buffers than any may have."""
+    if (bytes_of_it := size(frame)) > limit:
+        raise PayloadTooLarge(size=bytes_of_it, limit=limit)
+    if (count := len(frame.buffers)) > BUFFERS:
+        raise PayloadTooLarge(f"{count} large values are more than one message may have, which is {BUFFERS}")
 
 
 class FrameReader:

@@ -65,7 +65,7 @@ class Link:
         try:
             while True:
                 for frame in self._receive():
-                    self._on_frame(frame, self._take(frame.descriptors) if frame.buffers else ())
+                    self._on_frame(frame, shared.take(self._descriptors, frame))
                     if self.closed:
                         return True
                 if self.closed or self._reader.gap is None:
@@ -102,11 +102,6 @@ class Link:
             self.close(None)
             return []
         return self._reader.feed(data) if gap is None else self._reader.filled(count)
-
-    def _take(self, count: int) -> list[int]:
-        if count > len(self._descriptors):
-            raise ProtocolError("the descriptors of shared memory did not come along")
-        return [self._descriptors.popleft() for _ in range(count)]
 
     def _pause(self, wanted: bool) -> None:
         if wanted is not self._paused and not self.closed:

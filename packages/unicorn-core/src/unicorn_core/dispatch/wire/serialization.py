@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from unicorn_core.dispatch.errors import NotSerializable, ProtocolError
+from unicorn_core.dispatch.errors import NotSerializable, ProtocolError, text_of
 from unicorn_core.dispatch.wire.extensions import FLAT, OUTSIDE_FROM, Packing, Unpacking
 from unicorn_core.dispatch.wire.frames import Buffer
 
@@ -84,7 +84,7 @@ class Serializer:
         except ProtocolError:
             raise
         except Exception as error:  # what garbage may lead to has no end of types
-            raise ProtocolError(f"a message is malformed: {error}") from error
+            raise ProtocolError(f"a message is malformed: {text_of(error)}") from error
 
     def unpack_call(self, message: Buffer, buffers: Sequence[Buffer] = ()) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of a call."""
@@ -94,7 +94,7 @@ class Serializer:
             except ProtocolError:
                 raise
             except Exception as error:
-                raise ProtocolError(f"the arguments of a call are malformed: {error}") from error
+                raise ProtocolError(f"the arguments of a call are malformed: {text_of(error)}") from error
         match self.unpack(message, buffers):
             case [[*args], dict() as kwargs] if all(type(name) is str for name in kwargs):
                 return args, kwargs
@@ -109,9 +109,13 @@ class Serializer:
         except UnicodeEncodeError:
             raise NotSerializable("the name of an argument is no text") from None
         except NotSerializable as error:
-            if not self._pickle:
-                raise
-            return _pickled(value, error.argument)
+            refused = error
+        except Exception as error:  # what an object of a user does when it is looked at has no end of types
+            refused = NotSerializable(f"it cannot be packed: {type(error).__name__}: {text_of(error)}")
+            refused.__cause__ = error
+        if not self._pickle:
+            raise refused
+        return _pickled(value, refused.argument)
 
     def _unpack_extended(self, message: Buffer, buffers: Sequence[Buffer]) -> Any:
         body = memoryview(message)[len(_EXTENDED) :]
@@ -181,5 +185,5 @@ def _pickled(value: Any, place: str | None) -> list[Buffer]:
     try:
         pickle.Pickler(message, 5, buffer_callback=stays_inside).dump(value)
     except Exception as error:
-        raise NotSerializable(f"it cannot be pickled: {error}", argument=place) from error
+        raise NotSerializable(f"it cannot be pickled: {text_of(error)}", argument=place) from error
     return [message.getvalue(), *buffers]

@@ -8,10 +8,11 @@ import contextlib
 import os
 import socket
 import sys
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from unicorn_core.dispatch.errors import ProtocolError
-from unicorn_core.dispatch.wire.frames import SHARED_FROM, Buffer, Shared
+from unicorn_core.dispatch.wire.frames import SHARED_FROM, Buffer, Frame, Shared
 
 MOST = 250
 """Descriptors that may come with one message (Linux's SCM_MAX_FD is 253)."""
@@ -61,6 +62,18 @@ def close(descriptors: Iterable[int]) -> None:
             os.close(descriptor)
 
 
+def copies(descriptors: Iterable[int]) -> list[int]:
+    """A copy of each; raises OSError, and leaves none open, if there can be no more."""
+    copied: list[int] = []
+    try:
+        for descriptor in descriptors:
+            copied.append(os.dup(descriptor))  # noqa: PERF401 (what there is by an error must be closed)
+    except OSError:
+        close(copied)
+        raise
+    return copied
+
+
 def rights(descriptors: Sequence[int]) -> "list[tuple[int, int, array.array[int]]]":
     """For `sendmsg`: let these descriptors travel along."""
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -75,6 +88,14 @@ def received(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
             numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
             found += numbers
     return found
+
+
+def take(arrived: deque[int], frame: Frame) -> Descriptors:
+    """Those that belong to a frame, of those that have arrived, in order. Raises ProtocolError if some are missing."""
+    count = frame.descriptors if frame.buffers else 0
+    if count > len(arrived):
+        raise ProtocolError("the descriptors of shared memory did not come along")
+    return [arrived.popleft() for _ in range(count)] if count else ()
 
 
 def make(buffer: Buffer) -> int | None:

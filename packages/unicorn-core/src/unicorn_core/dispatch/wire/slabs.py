@@ -4,11 +4,10 @@ A slab is lent with a frame, and may be filled anew once the other side has read
 there; a result's, when its caller says so (an EVENT frame with the number of the call).
 """
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterable, Sequence
-
-from msgspec import Struct
+from collections.abc import Callable, Iterable, Sequence
 
 from unicorn_core.dispatch.wire import shared
 from unicorn_core.dispatch.wire.frames import SHARED_FROM, Buffer, Shared
@@ -17,11 +16,18 @@ RETAINED = 32 << 20
 """Bytes that are kept for further use at most."""
 
 
-class Slab(Struct, eq=False):
-    """A nameless file in memory. `size`: how many bytes it has."""
+class Slab:
+    """A nameless file in memory; it is closed when nobody refers to it any more. `size`: how many bytes it has."""
 
-    descriptor: int
-    size: int
+    __slots__ = ("descriptor", "size")
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.descriptor = descriptor
+        self.size = size
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        with contextlib.suppress(OSError):
+            close(self.descriptor)
 
 
 class Slabs:
@@ -35,8 +41,9 @@ class Slabs:
     def lend(self, buffers: Sequence[Buffer]) -> tuple[list[Buffer | Shared], list[int], list[Slab]]:
         """Copy the large ones of these buffers into shared memory.
 
-        Gives what a frame holds of all, copies of the descriptors to travel with it, and what must be taken back, or
-        discarded. What does not fit into memory any more stays what it is.
+        Gives what a frame holds of all, copies of the descriptors to travel with it, and what shall be taken back once
+        the other side has read it. What does not fit into memory any more, or would need a descriptor too many, stays
+        what it is.
         """
         placed: list[Buffer | Shared] = []
         slabs: list[Slab] = []
@@ -47,7 +54,11 @@ class Slabs:
             else:
                 slabs.append(slab)
                 placed.append(Shared(size))
-        return placed, [os.dup(slab.descriptor) for slab in slabs], slabs
+        try:
+            return placed, shared.copies(slab.descriptor for slab in slabs), slabs
+        except OSError:
+            self.take_back(slabs)
+            return list(buffers), [], []
 
     def take_back(self, slabs: Iterable[Slab]) -> None:
         """The other side has read them."""
@@ -56,18 +67,16 @@ class Slabs:
                 if self._retained + slab.size <= RETAINED:
                     self._retained += slab.size
                     self._free.append(slab)
-                else:
-                    os.close(slab.descriptor)
 
-    @staticmethod
-    def discard(slabs: Iterable[Slab]) -> None:
-        """Perhaps the other side has not read them, and still will."""
-        shared.close(slab.descriptor for slab in slabs)
+    def close(self) -> None:
+        """Keep none of those that are free."""
+        with self._lock:
+            self._free, self._retained = [], 0
 
     def forget(self) -> None:
-        """Close all that are free: in a forked child, since they are the parent's too."""
-        shared.close(slab.descriptor for slab in self._free)
-        self._free, self._retained = [], 0
+        """In a forked child: they are the parent's, and a thread of that may have held the lock."""
+        self._lock = threading.Lock()
+        self.close()
 
     def _fill(self, buffer: Buffer, size: int) -> Slab | None:
         """A slab that holds a copy of the buffer; None if there can be none."""
@@ -75,7 +84,7 @@ class Slabs:
         if slab is not None:
             if shared.write(slab.descriptor, buffer):
                 return slab
-            os.close(slab.descriptor)
+            del slab
         descriptor = shared.make(buffer)
         return None if descriptor is None else Slab(descriptor, size)
 
@@ -85,9 +94,7 @@ class Slabs:
             if not fitting:
                 # The next one of this size shall find room.
                 while self._free and self._retained + size > RETAINED:
-                    oldest = self._free.pop(0)
-                    self._retained -= oldest.size
-                    os.close(oldest.descriptor)
+                    self._retained -= self._free.pop(0).size
                 return None
             slab = min(fitting, key=lambda slab: slab.size)
             self._free.remove(slab)

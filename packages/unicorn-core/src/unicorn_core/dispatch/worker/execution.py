@@ -1,6 +1,7 @@
 """In a task worker: running calls, and answering them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -15,17 +16,21 @@ from unicorn_core.dispatch.errors import (
     DispatchError,
     PayloadTooLarge,
     TaskFailed,
+    shortened,
+    text_of,
 )
 from unicorn_core.dispatch.rules.batching import Batching
 from unicorn_core.dispatch.wire import flow, shared
-from unicorn_core.dispatch.wire.frames import Flag, Frame, Kind, size, split_route
+from unicorn_core.dispatch.wire.frames import Flag, Frame, Kind, check, split_route
 from unicorn_core.dispatch.wire.serialization import Serializer
 from unicorn_core.dispatch.worker.inbox import Inbox, Task
 from unicorn_core.observe.logs import Logger
-from unicorn_core.worker.scoreboard import IN_FLIGHT, REQUESTS, Row
+from unicorn_core.worker.scoreboard import Row
 
 MOST_ROUTES = 1024
 """How many actions are looked up only once: an app that overrides `__call__` may have any number."""
+BRIEF = 256
+"""Characters of an error's text where dispatch_max_payload permits no more."""
 _DONE = object()
 _STREAM = int(Flag.STREAM)  # the operators of flags are slow
 
@@ -61,22 +66,12 @@ class Execution:
 
     def run(self) -> None:
         """Run calls until there are no more."""
-        cells = self._row.cells
-        try:
+        # When the dispatcher is gone there is nobody to answer.
+        with contextlib.suppress(OSError):
             while (task := self._inbox.take()) is not None:
-                frame = task.frame
-                self._row.begin(time.monotonic(), frame.route.replace(b"\n", b"."))
-                cells[IN_FLIGHT] += 1
-                if task.place > cells[REQUESTS]:
-                    cells[REQUESTS] = task.place
+                self._row.begin(time.monotonic(), task.frame.route.replace(b"\n", b"."))
                 self._run(task)
                 self._inbox.forget(task)
-                cells[IN_FLIGHT] -= 1
-        except OSError:
-            # The dispatcher is gone: there is nobody to answer.
-            pass
-        finally:
-            cells[IN_FLIGHT] = 0.0
 
     def await_it(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """The result of a coroutine, run in this thread's own loop."""
@@ -91,6 +86,10 @@ class Execution:
         except DispatchError as error:
             shared.close(task.descriptors)
             self._refuse(task, error)
+            return
+        except BaseException as error:
+            shared.close(task.descriptors)
+            self._raised(task, error)
             return
         if batched is not None:
             self._run_batch(task, method, batched)
@@ -113,18 +112,15 @@ class Execution:
         except BaseException as error:
             self._raised(task, error)
             return
-        streams = task.frame.flags & _STREAM
-        if type(result) is GeneratorType or type(result) is AsyncGeneratorType:
-            values = result if type(result) is GeneratorType else self._drive(result)
-            if streams:
-                self._stream(task, values)
-            else:
-                values.close()
-                self._refuse(task, AppError("the action gives a stream: call it with `stream` or `stream_async`"))
-        elif streams:
-            self._stream(task, iter((result,)))
-        else:
+        if type(result) is not GeneratorType and type(result) is not AsyncGeneratorType:
             self._reply(task, result)
+            return
+        values = result if type(result) is GeneratorType else self._drive(result)
+        if task.frame.flags & _STREAM:
+            self._stream(task, values)
+        else:
+            self._close(task, values)
+            self._refuse(task, AppError("the action gives a stream: call it with `stream` or `stream_async`"))
 
     def _find(self, route: bytes) -> tuple[Callable[..., Any], Batched | None]:
         path, action = split_route(route)
@@ -144,11 +140,15 @@ class Execution:
     # Answers
 
     def _reply(self, task: Task, result: Any) -> None:
-        """Send what a call gave."""
+        """Send what a call gave; who wants a stream gets one of this value."""
+        streams = task.frame.flags & _STREAM
         try:
-            self._send(task, Kind.RESULT, result)
+            self._send(task, Kind.ITEM if streams else Kind.RESULT, result)
         except DispatchError as error:
             self._refuse(task, error)
+            return
+        if streams:
+            self._end(task)
 
     def _send(self, task: Task, kind: Kind, value: Any) -> Frame:
         """Send a value.
@@ -158,8 +158,7 @@ class Execution:
         """
         body, *buffers = self._serializer.pack(value)
         frame = Frame(kind, task.frame.id, body=body, buffers=buffers)
-        if (bytes_of_it := size(frame)) > self._limit:
-            raise PayloadTooLarge(size=bytes_of_it, limit=self._limit)
+        check(frame, self._limit)
         if buffers:
             frame.buffers, descriptors = self._inbox.lend(task.frame.id, buffers)
             self._inbox.send(frame, descriptors)
@@ -172,21 +171,32 @@ class Execution:
 
     def _raised(self, task: Task, error: BaseException) -> None:
         """The app's own code has raised."""
-        if isinstance(error, ActionNotFound):
-            self._refuse(task, error)
+        if type(error) is ActionNotFound:
+            self._refuse(task, ActionNotFound(text_of(error.message)))
             return
-        text = user_traceback(error)
+        text = _traceback_of(error)
         app, action = split_route(task.frame.route)
         self._log.error("Task %s.%s raised:\n%s", app, action, text.rstrip())
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        self._refuse(task, TaskFailed(str(error), remote_type=name, traceback=text))
+        self._refuse(task, TaskFailed(text_of(error), remote_type=_name_of(type(error)), traceback=text))
 
     def _refuse(self, task: Task, error: DispatchError) -> None:
+        """Answer by an error; of one that is too large for a frame only its begin travels."""
         error.app, error.action = split_route(task.frame.route)
         error.worker = self._number
+        error.message = shortened(error.message)
+        frame = self._error(task, error)
+        try:
+            check(frame, self._limit)
+        except PayloadTooLarge:
+            error.message = error.message[:BRIEF]
+            if isinstance(error, AppError):
+                error.traceback = None
+            frame = self._error(task, error)
+        self._inbox.send(frame)
+
+    def _error(self, task: Task, error: DispatchError) -> Frame:
         body, *buffers = self._serializer.pack(error.to_dict())
-        self._inbox.send(Frame(Kind.ERROR, task.frame.id, body=body, buffers=buffers))
+        return Frame(Kind.ERROR, task.frame.id, body=body, buffers=buffers)
 
     # Streams
 
@@ -217,7 +227,7 @@ class Execution:
                 values.close()
         except BaseException as error:
             app, action = split_route(task.frame.route)
-            self._log.error("Task %s.%s raised as it was closed:\n%s", app, action, user_traceback(error).rstrip())
+            self._log.error("Task %s.%s raised as it was closed:\n%s", app, action, _traceback_of(error).rstrip())
 
     def _drive(self, values: AsyncGenerator[Any, None]) -> Generator[Any, None, None]:
         """The values of an asynchronous generator, which goes on in this thread's loop."""
@@ -237,26 +247,28 @@ class Execution:
             assert gathered.due is not None
             task = self._inbox.take_like(first.frame.route, gathered.due)
             batch = gathered.flush() if task is None else gathered.add(task, time.monotonic())
-        cells = self._row.cells
-        cells[REQUESTS] = max(cells[REQUESTS], *(task.place for task in batch))
         tasks, arguments = self._gather(batch)
-        if not tasks:
-            return
+        if tasks:
+            self._run_list(tasks, method, arguments)
+        for task in batch:
+            if task is not first:
+                self._inbox.forget(task)
+
+    def _run_list(self, tasks: list[Task], method: Callable[..., Any], arguments: list[Any]) -> None:
         try:
             results = method(arguments)
             if type(results) is CoroutineType:
                 results = self.await_it(results)
-            if not isinstance(results, list | tuple) or len(results) != len(tasks):
+            if not isinstance(results, list | tuple) or len(results := [*results]) != len(tasks):
                 raise TypeError(f"a batched action must give a list of as many results as it got: {len(tasks)}")
         except BaseException as error:
             results = [error] * len(tasks)
         for task, result in zip(tasks, results, strict=True):
-            if isinstance(result, BaseException):
+            # By its type: the `__class__` of a proxy may raise.
+            if issubclass(type(result), BaseException):
                 self._raised(task, result)
             else:
                 self._reply(task, result)
-            if task is not first:
-                self._inbox.forget(task)
 
     def _gather(self, batch: list[Task]) -> tuple[list[Task], list[Any]]:
         """The calls that can be run, and their arguments."""
@@ -273,6 +285,23 @@ class Execution:
             tasks.append(task)
             arguments.append(args[0])
         return tasks, arguments
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Where it was raised, bounded; a user's exception may even raise while it is looked at."""
+    try:
+        return shortened(user_traceback(error))
+    except BaseException:
+        return f"{_name_of(type(error))}: {text_of(error)}\n"
+
+
+def _name_of(kind: type) -> str:
+    """A type as an error names it."""
+    try:
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        return shortened(name)[:BRIEF]
+    except BaseException:
+        return type.__repr__(kind)[:BRIEF]
 
 
 async def _next(values: AsyncGenerator[Any, None]) -> Any:

@@ -17,6 +17,7 @@ from unicorn_core.dispatch.wire.blocking import Wire
 from unicorn_core.dispatch.wire.frames import Buffer, Frame, Kind, Shared
 from unicorn_core.dispatch.wire.shared import Descriptors
 from unicorn_core.dispatch.wire.slabs import Slab, Slabs
+from unicorn_core.worker.scoreboard import IN_FLIGHT, REQUESTS, Row
 
 MOST_LENT = 64
 """Answers of which the shared memory is waited for; beyond that it is made anew."""
@@ -41,10 +42,16 @@ class Task(Struct, eq=False):
 
 
 class Inbox(ABC):
-    """See the module."""
+    """See the module.
 
-    def __init__(self, wire: Wire) -> None:
+    Args:
+        row: of this task worker; it shows how many calls were begun and how many run.
+    """
+
+    def __init__(self, wire: Wire, row: Row) -> None:
         self._wire = wire
+        self._cells = row.cells
+        self._running = 0
         self._waiting: deque[Task] = deque()
         self._tasks: dict[int, Task] = {}
         self._count = 0
@@ -75,8 +82,18 @@ class Inbox(ABC):
         return placed, descriptors
 
     def forget(self, task: Task) -> None:
-        """A call has ended."""
+        """A call that was taken has ended."""
         self._tasks.pop(task.frame.id, None)
+        self._running -= 1
+        self._cells[IN_FLIGHT] = self._running
+
+    def _taken(self, task: Task) -> Task:
+        """A call is about to be run: should this process end now, it is not run elsewhere."""
+        if task.place > self._cells[REQUESTS]:
+            self._cells[REQUESTS] = task.place
+        self._running += 1
+        self._cells[IN_FLIGHT] = self._running
+        return task
 
     def _sort(self, frame: Frame, descriptors: Descriptors) -> None:
         if frame.kind == Kind.REQUEST:
@@ -92,14 +109,14 @@ class Inbox(ABC):
         known = self._tasks.get(frame.id)
         if known is not None:
             if frame.kind == Kind.CREDIT:
-                known.credit += flow.granted(frame)
+                known.credit = min(known.credit + flow.granted(frame), flow.WINDOW)
             elif frame.kind == Kind.CANCEL:
                 known.cancelled = True
 
     def _remember(self, number: int, slabs: list[Slab]) -> None:
         self._lent.append((number, slabs))
         if len(self._lent) > MOST_LENT:
-            self._slabs.discard(self._lent.popleft()[1])
+            self._lent.popleft()
 
     def _take_back(self, number: int) -> None:
         """The caller has read what was lent with the first of the answers to this call."""
@@ -113,15 +130,15 @@ class Inbox(ABC):
         for task in self._waiting:
             if task.frame.route == route:
                 self._waiting.remove(task)
-                return task
+                return self._taken(task)
         return None
 
 
 class OwnInbox(Inbox):
     """For one thread."""
 
-    def __init__(self, wire: Wire) -> None:
-        super().__init__(wire)
+    def __init__(self, wire: Wire, row: Row) -> None:
+        super().__init__(wire, row)
         self._ended = False
 
     def take(self) -> Task | None:
@@ -129,7 +146,7 @@ class OwnInbox(Inbox):
         while not self._waiting:
             if self._ended or not self._receive():
                 return None
-        return self._waiting.popleft()
+        return self._taken(self._waiting.popleft())
 
     def take_like(self, route: bytes, until: float) -> Task | None:
         """See `Inbox`."""
@@ -174,8 +191,8 @@ class OwnInbox(Inbox):
 class SharedInbox(Inbox):
     """For several threads: `read` runs in one more."""
 
-    def __init__(self, wire: Wire) -> None:
-        super().__init__(wire)
+    def __init__(self, wire: Wire, row: Row) -> None:
+        super().__init__(wire, row)
         self._changed = Condition(Lock())
         self._sending = Lock()
         self._ended = False
@@ -196,7 +213,7 @@ class SharedInbox(Inbox):
         """See `Inbox`."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended)
-            return self._waiting.popleft() if self._waiting else None
+            return self._taken(self._waiting.popleft()) if self._waiting else None
 
     def take_like(self, route: bytes, until: float) -> Task | None:
         """See `Inbox`."""

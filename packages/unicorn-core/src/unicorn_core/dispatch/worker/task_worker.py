@@ -54,7 +54,7 @@ class TaskWorker(Worker):
         assigned = self._await(Assign).apps
         limit = self.settings.dispatch_max_payload
         wire = Wire(socket.socket(fileno=channel.take(1)[0]), limit)
-        self._inbox: Inbox = OwnInbox(wire) if self._threads == 1 else SharedInbox(wire)
+        self._inbox: Inbox = OwnInbox(wire, self.row) if self._threads == 1 else SharedInbox(wire, self.row)
         self._main = self._execution()
         for path in assigned:
             self.apps[path] = self._make(path, classes[path])
