@@ -306,8 +306,10 @@ class AsyncConnections:
         connection = self._open.get(loop)
         if connection is not None and not connection.closed:
             return connection
-        for ended in [other for other in self._open if other.is_closed()]:
-            self._open.pop(ended).forget()
+        # The loops of other threads come and go meanwhile: copying a dict is one step, and one of them takes out each.
+        for other in list(self._open):
+            if other.is_closed() and (ended := self._open.pop(other, None)):
+                ended.forget()
         opening = self._opening.get(loop)
         if opening is None:
             opening = self._opening[loop] = loop.create_task(self._connect(loop))
