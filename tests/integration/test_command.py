@@ -111,8 +111,9 @@ def test_the_installed_script_serves(serve):
 # Wrong use
 
 
-def test_no_application_is_wrong_use(run):
-    line = fails(run(), 2)
+@pytest.mark.parametrize("flags", [[], ["--check-config"], ["--print-config"]])
+def test_no_application_is_wrong_use(run, flags):
+    line = fails(run(*flags), 2)
     assert "application" in line.lower()
     assert "module:attribute" in line
 

@@ -197,11 +197,15 @@ def test_graceful_timeout_bounds_the_stop(start, wire, tmp_path):
     server.wait_for(rf"Worker \(pid:{pid}\) did not leave in time and is killed")
 
 
-def test_a_terminal_s_interrupt_reaches_all_and_stops_all(start, left_of):
-    server = start("--workers", "3")
-    os.killpg(server.pid, signal.SIGINT)
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
+def test_a_signal_to_all_processes_at_once_stops_all_and_is_no_error(start, left_of, number, preload):
+    """As a terminal sends its interrupt, and some supervisors the end: the others may have left before the arbiter."""
+    server = start("--workers", "3", *preload)
+    os.killpg(server.pid, number)
     assert server.wait(10) == 0
     assert "Traceback" not in server.output
+    assert "[ERROR]" not in server.output
     assert not left_of(server)
 
 

@@ -132,10 +132,10 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
     settings = load_settings()
     if settings.print_config:
         print_settings(settings)
-    if settings.print_config or settings.check_config:
-        return check(settings)
     if settings.wsgi_app is None:
         raise click.UsageError("No application: name it as module:attribute, or by the setting wsgi_app.")
+    if settings.print_config or settings.check_config:
+        return check(settings, settings.wsgi_app)
     arbiter = Arbiter(settings, load_settings)
     # What was made so far lives as long as the process: neither here nor in a worker, which inherits it, must the
     # collector look at it, and the pages that it would write to stay shared.
@@ -144,20 +144,19 @@ def serve(load_settings: Callable[[], Settings], registry: Registry) -> int:
     return arbiter.run()
 
 
-def check(settings: Settings) -> int:
+def check(settings: Settings, reference: str) -> int:
     """Check what can be checked without serving: worker class, settings, and that application and task apps import."""
     generation = Generation.of(settings)
     parse_all(settings.bind, settings.origin("bind"))
-    if settings.wsgi_app is not None:
-        os.chdir(settings.chdir)
-        set_up_for_import(settings)
-        found = application.load(settings.wsgi_app)
-        fitting_class(generation.worker_class, settings, found).check_application(found, settings)
-        if settings.dispatch_apps:
-            from unicorn_core.dispatch.app import import_class, traits  # few have task apps
+    os.chdir(settings.chdir)
+    set_up_for_import(settings)
+    found = application.load(reference)
+    fitting_class(generation.worker_class, settings, found).check_application(found, settings)
+    if settings.dispatch_apps:
+        from unicorn_core.dispatch.app import import_class, traits  # few have task apps
 
-            for reference in settings.dispatch_apps:
-                traits(import_class(reference))
+        for task_app in settings.dispatch_apps:
+            traits(import_class(task_app))
     return ExitCode.STOPPED
 
 

@@ -216,14 +216,17 @@ class Arbiter(Owner):
         now = time.monotonic()
         dues = [part.deadline() for part in (self._pool, self._dispatching, self._loans, self._size, self._presence)]
         patience = min([GLANCE, *(max(0.0, due - now) for due in dues if due is not None)])
-        for key, _ in self._selector.select(patience):
+        ready = self._selector.select(patience)
+        # First: a terminal and a supervisor signal all processes at once, and the others' ends follow from that.
+        for number in self._inbox.take():
+            self._on_signal(number)
+        for key, _ in ready:
             match key.data:
                 case Heir():
                     if self._upgrading.hear():
                         self._stop(graceful=True)
                 case None:
-                    for number in self._inbox.take():
-                        self._on_signal(number)
+                    pass  # the inbox
                 case heard:
                     heard()
 

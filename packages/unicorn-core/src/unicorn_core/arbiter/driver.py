@@ -279,7 +279,7 @@ class Driver:
             if mold.pid == pid:
                 self.listen_to_mold(mold)
                 self._watch.unwatch(mold.channel)
-                for handle, failure in self._births.molds.ended(mold, status):
+                for handle, failure in self._births.molds.ended(mold, status, not self.pool.stopping):
                     self.perform(self.pool.boot_failed(handle.number, failure))
                     self._gone(handle, "was never forked")
                 return True

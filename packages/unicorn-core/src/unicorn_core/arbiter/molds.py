@@ -128,12 +128,12 @@ class Molds(Struct, eq=False):
                     return True
         return False
 
-    def ended(self, mold: Mold, status: int) -> list[tuple[Handle, BootFailure]]:
-        """A mold has been reaped; gives the workers that will never be, and why."""
+    def ended(self, mold: Mold, status: int, wanted: bool) -> list[tuple[Handle, BootFailure]]:
+        """A mold has been reaped, of which more workers were `wanted`; gives those that will never be, and why."""
         self.all.remove(mold)
         how = exit_in_words(status)
         failure = mold.failure or BootFailure(f"the mold ended ({how}) before the worker was forked")
-        if not mold.dismissed and not mold.failure:
+        if wanted and not mold.dismissed and not mold.failure:
             self.forking.log.error("Mold (pid:%s) %s; another one is made when a worker is needed", mold.pid, how)
         for order in mold.waiting:
             os.close(order.theirs)

@@ -41,18 +41,19 @@ class SignalInbox:
         return self._reader.fileno()
 
     def take(self) -> list[signal.Signals]:
-        """The signals that have come, in order; SIGCHLD at most once."""
+        """The signals that have come, in order; SIGCHLD at most once, and last.
+
+        A terminal and a supervisor may signal all processes at once: that some have ended follows from it. And of
+        signals that are pending together the system calls the handlers in the reverse order.
+        """
         numbers: list[int] = []
         try:
             while data := self._reader.recv(4096):
                 numbers += data
         except BlockingIOError:
             pass
-        result: list[signal.Signals] = []
-        for number in numbers:
-            if number in SIGNALS and not (number == signal.SIGCHLD and signal.SIGCHLD in result):
-                result.append(signal.Signals(number))
-        return result
+        result = [signal.Signals(number) for number in numbers if number in SIGNALS and number != signal.SIGCHLD]
+        return [*result, signal.SIGCHLD] if signal.SIGCHLD in numbers else result
 
     @contextmanager
     def blocked(self) -> Iterator[set[int]]:
