@@ -93,7 +93,10 @@ def test_requests_share_nothing_that_an_application_may_change():
     request = ListRequest(factory.names)
     request.target = "/"
     request.fields = [(b"host", b"a")]
-    first, second = factory.http(request, common), factory.http(request.repeated(), common)
+    first, second = (
+        factory.http(request, common),
+        factory.http(request.repeated(request.line, request.method, request.target), common),
+    )
     for name in ("headers", "extensions", "state"):
         assert first[name] == second[name]
         assert first[name] is not second[name]

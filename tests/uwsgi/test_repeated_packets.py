@@ -95,7 +95,9 @@ def test_connections_of_another_kind_read_it_themselves():
         for kind, scheme in ((None, "http"), (SecureRequest, "https")):
             sink = Keeper(protocol.names[Form.ENVIRON], Form.ENVIRON)
             if kind:
-                sink.new_request = lambda sink=sink: SecureRequest(protocol.names[Form.ENVIRON], {}, None)
+                sink.new_request = lambda sink=sink: SecureRequest(
+                    protocol.names[Form.ENVIRON], environ={}, outlet=None
+                )
             protocol.connect(sink, STRANGER).feed(data)
             assert sink.kept[0].scheme == scheme
 

@@ -125,10 +125,12 @@ class Recorder:
     def new_request(self) -> Request:
         if self._form is Form.PAIRS:
             return ListRequest(self._names)
-        return WsgiRequest(self._names, {}, None)  # type: ignore[arg-type]
+        return WsgiRequest(self._names, environ={}, outlet=None)  # type: ignore[arg-type]
 
     def on_request(self, request: Request) -> None:
         self.calls.append(("request", facts(request)))
+        if request.complete:
+            self.on_end()
 
     def on_body(self, data: bytes) -> None:
         if self.calls and self.calls[-1][0] == "body":

@@ -44,7 +44,7 @@ class Script:
     # The sink
 
     def new_request(self) -> WsgiRequest:
-        return WsgiRequest(self._factory.names, self._environ, self)
+        return WsgiRequest(self._factory.names, environ=self._environ.copy(), outlet=self)
 
     def on_request(self, request: WsgiRequest) -> None:
         self.request = request

@@ -19,7 +19,7 @@ def connections() -> int:
 
 
 def test_a_remembered_request_keeps_no_connection():
-    request = WsgiRequest(FieldNames(environ_key), {"REMOTE_ADDR": "192.0.2.1"}, outlet := object())
+    request = WsgiRequest(FieldNames(environ_key), environ={"REMOTE_ADDR": "192.0.2.1"}, outlet=(outlet := object()))
     assert outlet in gc.get_referents(request)
     assert outlet not in gc.get_referents(request.detached())
     assert request.detached().environ == {}

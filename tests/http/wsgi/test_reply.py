@@ -226,7 +226,7 @@ def test_exc_info_replaces_a_head_that_was_not_sent():
     assert script.wire.startswith(b"HTTP/1.1 500 Oh\r\nC: d\r\n")
     assert script.field("a") is None
     assert script.field("content-length") == "5"
-    assert reply.status == "500 Oh"
+    assert reply.response.status == "500 Oh"
 
 
 def test_exc_info_alone_is_as_good_as_none():
@@ -247,7 +247,7 @@ def test_exc_info_after_the_head_raises_it_with_its_traceback():
         reply.start_response("500 Oh", [], info)
     assert raised.value is info[1]
     assert raised.traceback[-1].name == "caught"
-    assert reply.status == "200 OK"
+    assert reply.response.status == "200 OK"
     assert b"500 Oh" not in script.wire
 
 

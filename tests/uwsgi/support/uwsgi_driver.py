@@ -8,7 +8,7 @@ from packets import MALFORMED
 from unicorn_http.codec import Codec, Peer
 from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.request import Request
-from unicorn_http.semantics.response import ResponseHead
+from unicorn_http.semantics.response import TEXT_LINES, TEXT_STATUSES, ResponseHead, read_head
 
 UWSGI = CodecCase("uwsgi", {"protocol": "uwsgi"}, MALFORMED, ())
 PERSISTENT = {"uwsgi_persistent": "true"}
@@ -46,7 +46,7 @@ def answer(codec: Codec, request: Request, status: str = "200 OK", **options: ob
     fields = options.pop("fields", [])
     length, persist = options.pop("length", None), options.pop("persist", True)
     assert not options
-    response = ResponseHead(status, fields)  # type: ignore[arg-type]
+    response = read_head(TEXT_STATUSES[status], fields, TEXT_LINES)  # type: ignore[arg-type]
     return codec.head(request, response, length, persist), response  # type: ignore[arg-type]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from unicorn_asgi.http import ClientDisconnectedError, HttpExchange, Message
-from unicorn_asgi.response import phrase_of
 from unicorn_asgi.scope import RootPathError, Scope, ScopeFactory
 from unicorn_asgi.upgrades import WebSocketExchange
 from unicorn_core.observe.access import Access
@@ -16,6 +15,8 @@ from unicorn_http.semantics.request_line import split_target
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+SWITCHED = "101 Switching Protocols"
+
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -116,12 +117,19 @@ def _access(exchange: HttpExchange, scope: dict[str, Any], began: float) -> Acce
         took=max(0.0, time.time() - began),
         sent=exchange.sent,
         request_fields=fields,
-        response_fields=[(bytes(n).decode("latin-1"), bytes(v).decode("latin-1")) for n, v in exchange.fields],
+        response_fields=fields_of(exchange),
     )
 
 
 def status_of(exchange: HttpExchange) -> str:
     """The status line's code and phrase; empty if there was no answer, because the client had gone."""
     if exchange.response is not None:
-        return phrase_of(exchange.response.code)
-    return phrase_of(101) if isinstance(exchange, WebSocketExchange) and exchange.complete else ""
+        status: str = exchange.response.status
+        return status
+    return SWITCHED if isinstance(exchange, WebSocketExchange) and exchange.complete else ""
+
+
+def fields_of(exchange: HttpExchange) -> list[tuple[str, str]]:
+    """The fields of the response as the application gave them; none if there was no answer."""
+    fields = exchange.response.fields if exchange.response is not None else ()
+    return [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in fields]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from unicorn_asgi.gateway import Application, AsgiGateway, status_of
+from unicorn_asgi.gateway import Application, AsgiGateway, fields_of, status_of
 from unicorn_asgi.http import HttpExchange
 from unicorn_asgi.scope import Scope, ScopeFactory
 from unicorn_core.hooks import Hooks
@@ -45,9 +45,7 @@ class HookResponse:
         response = exchange.response
         self.status = status_of(exchange)
         self.status_code = int(self.status[:3] or 0)
-        self.headers: Headers = [
-            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in exchange.fields
-        ]
+        self.headers: Headers = fields_of(exchange)
         self.sent = exchange.sent
         self.headers_sent = exchange.begun
         self.response_length = response.content_length if response else None

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from unicorn_asgi.files import FileSpan
-from unicorn_asgi.response import read_head, trailer_section
+from unicorn_asgi.response import BYTE_LINES, NUMBER_STATUSES, trailer_section
 from unicorn_http.semantics.refusal import error_body
 from unicorn_http.semantics.request import ListRequest, Request
-from unicorn_http.semantics.response import ResponseHead, early_hints
+from unicorn_http.semantics.response import ResponseHead, early_hints, read_head
 
 Message = dict[str, Any]
 
@@ -80,7 +80,7 @@ class HttpExchange(Struct, eq=False):
     """Keeps the order of messages between the application and one connection.
 
     Attributes:
-        response: an AsgiResponseHead, as the application began it; None before.
+        response: a ResponseHead, as the application began it; None before.
         begun: the head has gone out, or goes out with the next bytes.
         complete: nothing more follows.
         gone: nobody reads the response: sending raises.
@@ -88,7 +88,6 @@ class HttpExchange(Struct, eq=False):
         sent: bytes of the body so far.
         problem: what the application did wrong with the length it declared; empty if nothing.
         cancelled: the worker stops, and had the application's task cancelled.
-        fields: of the response, as the application gave them.
         on_end: is called once when the response is complete, or never will be.
     """
 
@@ -96,7 +95,6 @@ class HttpExchange(Struct, eq=False):
     _outlet: Any  # an Outlet
     on_end: Callable[[], None] | None = None
     response: Any = None
-    fields: Any = ()
     begun: bool = False
     complete: bool = False
     gone: bool = False
@@ -165,8 +163,7 @@ class HttpExchange(Struct, eq=False):
         kind = message["type"]
         response = self.response
         if kind == "http.response.start" and response is None:
-            self.fields = message.get("headers", ())
-            self.response = read_head(message["status"], self.fields)
+            self.response = read_head(NUMBER_STATUSES[message["status"]], message.get("headers", ()), BYTE_LINES)
             if message.get("trailers"):
                 self._trailers = True
             return
@@ -203,8 +200,7 @@ class HttpExchange(Struct, eq=False):
         fields = [(b"content-type", b"text/plain; charset=utf-8")]
         if status == 503:
             fields.append((b"retry-after", RETRY_AFTER))
-        self.fields = fields
-        self.response = read_head(status, fields)
+        self.response = read_head(NUMBER_STATUSES[status], fields, BYTE_LINES)
         self.response.text += "".join(f"{name}: {value}\r\n" for name, value in server_fields)
         self._trailers = False
         self._finish(body)

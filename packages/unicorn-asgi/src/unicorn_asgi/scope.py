@@ -20,14 +20,10 @@ class RootPathError(ValueError):
     """The path of a request lies outside of the prefix that a proxy names: the two are configured differently."""
 
 
-class SecureListRequest(ListRequest):
+class SecureListRequest(ListRequest, eq=False):
     """One that came over TLS."""
 
-    __slots__ = ()
-
-    def __init__(self, names: FieldNames[bytes]) -> None:
-        ListRequest.__init__(self, names)
-        self.scheme = "https"
+    scheme: str = "https"
 
 
 class ScopeFactory:

@@ -20,8 +20,8 @@ from unicorn_http.semantics.response import ResponseHead
 class Sink(Protocol):
     """Who receives requests.
 
-    For each: `new_request`, `on_request`, any number of `on_body`, `on_end`; or `on_abort` at any point. Beside that,
-    `on_control`.
+    For each: `new_request`, `on_request`, and if the request is not complete by then any number of `on_body`, `on_end`;
+    or `on_abort` at any point. Beside that, `on_control`.
     """
 
     def new_request(self) -> Request:
@@ -29,13 +29,13 @@ class Sink(Protocol):
         ...
 
     def on_request(self, request: Request) -> None:
-        """A request's head is complete and allowed."""
+        """A request's head is complete and allowed. The request is `complete` if it has no body."""
 
     def on_body(self, data: bytes) -> None:
         """Some bytes of its body."""
 
     def on_end(self) -> None:
-        """It is complete."""
+        """The body is complete."""
 
     def on_abort(self, error: CodecError) -> None:
         """Nothing more can be read from this connection; the codec ignores what is fed after this."""

@@ -82,8 +82,8 @@ class SerialCodec:
             self._expect_body(request)
         else:
             self._state = self._next
+            request.complete = True
             self._sink.on_request(request)
-            self._sink.on_end()
 
     def _expect_body(self, request: Request) -> None:
         """A client that waits for "100 Continue" sends the body when the application asks for it, not before."""

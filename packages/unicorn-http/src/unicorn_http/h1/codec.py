@@ -40,11 +40,10 @@ class H1Codec(SerialCodec):
                 self._empty_lines = 0
                 try:
                     request = self._policy.read(data, self._split, sink.new_request, self._memo)
-                    if request.content_length or request.chunked:
-                        self._expect_body(request)
-                    else:
+                    if request.complete:
                         sink.on_request(request)
-                        sink.on_end()
+                    else:
+                        self._take(request)
                 except Refusal as error:
                     self._refuse(error)
                 return

@@ -76,7 +76,7 @@ class FieldMemo:
         if block != self.block:
             self.block, self.request = (block, None) if len(block) <= self.LARGEST else (b"", None)
         elif block and not request.has_body and not request.underscored:
-            self.request = request.repeated()
+            self.request = request.repeated(b"-", "-", "-")
 
 
 class KnownLines(dict[bytes, tuple[str, str] | None]):
@@ -170,10 +170,7 @@ class HeadPolicy:
             # Most requests: a known line, and a head so small that only the number of fields can exceed a limit.
             if known is not None and len(raw) <= self.harmless:
                 if memo and block == memo.block and memo.request:
-                    request = memo.request.repeated()
-                    request.line = line
-                    request.method, request.target = known
-                    return request
+                    return memo.request.repeated(line, *known)
                 request = new_request()
                 request.line = line
                 request.method, request.target = known

@@ -3,25 +3,27 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from msgspec import Struct
+
 from unicorn_http.semantics.fields import SINGLE, FieldNames
 from unicorn_http.semantics.proxied import Proxied
 from unicorn_http.semantics.refusal import CodecError, Refusal
 
 
-class Request:
+class Request(Struct, eq=False):
     """Made empty by the sink, filled by the codec, read by the gateway.
 
-    It is one object, because a request passes through it thousands of times a second. A subclass stores the fields in
-    the form that its gateway wants.
+    It is one object, and a struct, because a request passes through it thousands of times a second. A subclass stores
+    the fields in the form that its gateway wants.
 
     Attributes:
+        names: the worker's cache of field names.
         line: the request line as received.
         method, target, protocol: its parts ("GET", "/path?query", "HTTP/1.1"), ASCII.
         chunked, content_length: the body's framing; neither: no body.
         keep_alive: the client wants the connection to persist.
         scheme: http or https, as the peer's connection or a believed proxy says.
         expects_continue: the client waits for "100 Continue" before it sends the body.
-        names: the worker's cache of field names.
         watched: values of the fields that the server looks at, by lower-case name.
         underscored: fields with an underscore in their name (in lower case), not stored: the policy decides about them.
         script_name: the prefix under which the application is mounted, as a believed proxy says; None if it does not.
@@ -30,49 +32,29 @@ class Request:
         error: why it never will.
     """
 
-    # Slots that are all set at once: attributes that stand now in the class, now in the instance, are slow to look up.
-    __slots__ = (
-        "chunked",
-        "complete",
-        "content_length",
-        "error",
-        "expects_continue",
-        "keep_alive",
-        "line",
-        "method",
-        "names",
-        "pieces",
-        "protocol",
-        "scheme",
-        "script_name",
-        "target",
-        "underscored",
-        "watched",
-    )
-
-    def __init__(self, names: FieldNames[Any]) -> None:
-        self.names = names
-        self.line = b"-"
-        self.method = self.target = "-"
-        self.protocol = "HTTP/1.1"
-        self.chunked = False
-        self.content_length = 0
-        self.keep_alive = True
-        self.scheme = "http"
-        self.expects_continue = False
-        self.watched: dict[bytes, bytes] = {}
-        self.underscored: tuple[tuple[bytes, bytes], ...] = ()
-        self.script_name: str | None = None
-        self.pieces: list[bytes] = []
-        self.complete = False
-        self.error: CodecError | None = None
+    names: FieldNames[Any]
+    line: bytes = b"-"
+    method: str = "-"
+    target: str = "-"
+    protocol: str = "HTTP/1.1"
+    chunked: bool = False
+    content_length: int = 0
+    keep_alive: bool = True
+    scheme: str = "http"
+    expects_continue: bool = False
+    watched: dict[bytes, bytes] = {}
+    underscored: tuple[tuple[bytes, bytes], ...] = ()
+    script_name: str | None = None
+    pieces: list[bytes] = []
+    complete: bool = False
+    error: CodecError | None = None
 
     @property
     def has_body(self) -> bool:
         return self.chunked or self.content_length > 0
 
-    def repeated(self) -> Self:
-        """A new request, still without its line, whose fields are the same: see FieldMemo in head.py."""
+    def repeated(self, line: bytes, method: str, target: str) -> Self:
+        """A new request with this line, whose fields are the same, and which has no body: see FieldMemo in head.py."""
         raise NotImplementedError
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -156,26 +138,29 @@ class Request:
         return key
 
 
-class ListRequest(Request):
+class ListRequest(Request, eq=False):
     """Fields as pairs of lower-case name and value, in the order received (the form of ASGI).
 
     Attributes:
         proxied: what a believed proxy says about the client; None if it says nothing.
     """
 
-    __slots__ = ("fields", "proxied")
+    fields: list[tuple[bytes, bytes]] = []
+    proxied: Proxied | None = None
 
-    def __init__(self, names: FieldNames[bytes]) -> None:
-        super().__init__(names)
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.proxied: Proxied | None = None
-
-    def repeated(self) -> Self:
-        new = type(self)(self.names)
-        new.proxied = self.proxied
-        new.fields = self.fields.copy()
-        new.watched, new.keep_alive, new.scheme = self.watched, self.keep_alive, self.scheme
-        return new
+    def repeated(self, line: bytes, method: str, target: str) -> Self:
+        return type(self)(
+            self.names,
+            line,
+            method,
+            target,
+            complete=True,
+            keep_alive=self.keep_alive,
+            scheme=self.scheme,
+            watched=self.watched,
+            fields=self.fields.copy(),
+            proxied=self.proxied,
+        )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self.names.ordinary[name]

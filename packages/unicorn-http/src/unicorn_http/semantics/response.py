@@ -1,7 +1,10 @@
 """A response's head: what an application may say, and what the server makes of it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 # RFC 9110 section 7.6.1, and what the server itself says; dropped from an application's head without an error.
 DROPPED = frozenset(
@@ -23,6 +26,9 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(r"[1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
+Field = TypeVar("Field", bound=Hashable)
+
+
 class InvalidResponseError(ValueError):
     """The application's head cannot be sent as it is."""
 
@@ -33,14 +39,33 @@ class LengthLine(str):
     length: int
 
 
-class _Lines(dict[tuple[str, str], str]):
+class FieldLines(dict[Field, str], Generic[Field]):
     """Field -> its line; "" for one that is the server's to say. A bounded cache of what was checked.
 
     Most responses of an application have the same few fields, so that checking and formatting them is most of the work.
+    A subclass knows the form in which its gateway gives fields.
     """
 
     LARGEST = 4096
     LONGEST = 256
+
+    def hashable(self, field: Any) -> Field:
+        """A field that is given in another form than its gateway's specification asks for, but in one that is seen."""
+        raise NotImplementedError
+
+    def name(self, field: Field) -> str:
+        """The name in a field."""
+        raise NotImplementedError
+
+    def keep(self, field: Field, line: str) -> str:
+        """Remember a line; gives it."""
+        if len(self) < self.LARGEST and len(line) < self.LONGEST:
+            self[field] = line
+        return line
+
+
+class TextLines(FieldLines[tuple[str, str]]):
+    """Fields as pairs of text, as PEP 3333 has them."""
 
     def __missing__(self, field: tuple[str, str]) -> str:
         name, value = field
@@ -61,17 +86,25 @@ class _Lines(dict[tuple[str, str], str]):
                 raise InvalidResponseError(f"Content-Length {value!r} is not a number")
             line = LengthLine(line)
             line.length = int(value)
-        if len(self) < self.LARGEST and len(line) < self.LONGEST:
-            self[field] = line
-        return line
+        return self.keep(field, line)
+
+    def hashable(self, field: Any) -> tuple[str, str]:
+        return tuple(field)  # PEP 3333 asks for tuples, but lists are seen
+
+    def name(self, field: tuple[str, str]) -> str:
+        return field[0]
 
 
-class _Statuses(dict[str, tuple[int, str, bool]]):
-    """Status as the application says it -> code, status line, and whether it forbids a body; a bounded cache."""
+Start = tuple[int, str, bool]
+"""Of a response: its status code, its status line, and whether it forbids a body."""
+
+
+class TextStatuses(dict[str, Start]):
+    """Status as PEP 3333 has it, "404 Not Found", -> `Start`; a bounded cache."""
 
     LARGEST = 512
 
-    def __missing__(self, status: str) -> tuple[int, str, bool]:
+    def __missing__(self, status: str) -> Start:
         if not isinstance(status, str):
             raise InvalidResponseError(f"the status must be a string, not {type(status).__name__}")
         if _STATUS.fullmatch(status) is None:
@@ -86,7 +119,7 @@ class _Statuses(dict[str, tuple[int, str, bool]]):
         return entry
 
 
-class ResponseHead:
+class ResponseHead(Struct, eq=False):
     """Status line and fields, checked, without what the server adds.
 
     How the body goes over the wire is decided by the codec that frames it.
@@ -94,55 +127,55 @@ class ResponseHead:
     Attributes:
         code: the status code.
         forbids_body: the status does.
-        text: up to and with the last field's CRLF, latin-1 characters only.
         content_length: as the application declared it; None if it did not.
         dropped: lower-case names of the fields that are the server's and were left out.
+        text: up to and with the last field's CRLF, latin-1 characters only.
+        fields: as the application gave them.
         bodiless: no body follows, whatever the application gives.
         chunked: each block is wrapped.
         persistent: the connection serves further requests after this response.
     """
 
-    __slots__ = (
-        "bodiless",
-        "chunked",
-        "code",
-        "content_length",
-        "dropped",
-        "forbids_body",
-        "persistent",
-        "text",
-    )
+    code: int
+    forbids_body: bool
+    content_length: int | None
+    dropped: tuple[str, ...]
+    text: str
+    fields: Iterable[Any]
+    bodiless: bool = False
+    chunked: bool = False
+    persistent: bool = False
 
-    def __init__(self, status: str, fields: Iterable[tuple[str, str]]) -> None:
-        """InvalidResponseError: something that must not be sent (RFC 9110 section 5.5, PEP 3333)."""
-        self.code, text, self.forbids_body = _STATUSES[status]
-        self.content_length: int | None = None
-        self.dropped: tuple[str, ...] = ()
-        self.bodiless = self.chunked = self.persistent = False
-        for field in fields:
-            try:
-                line = _LINES[field]
-            except TypeError:  # not hashable: PEP 3333 asks for tuples, but lists are seen
-                line = _LINES[tuple(field)]  # type: ignore[index]
-            if type(line) is LengthLine:
-                if self.content_length is not None:
-                    raise InvalidResponseError("Content-Length is declared twice")
-                self.content_length = line.length
-                if self.code == 204:
-                    continue  # RFC 9110 section 8.6
-            elif not line:
-                self.dropped += (field[0].lower(),)
-            text += line
-        self.text = text
+    @property
+    def status(self) -> str:
+        """Code and phrase, "404 Not Found"."""
+        return self.text[len("HTTP/1.1 ") : self.text.index("\r\n")].rstrip()
 
 
-def checked_line(name: str, value: str) -> str:
-    """A field's line, a `LengthLine` for Content-Length; "" for a field that is the server's to say.
+def read_head(start: Start, fields: Iterable[Any], lines: FieldLines[Any]) -> ResponseHead:
+    """A response's head as an application gives it; `lines` knows the form of its fields.
 
     Raises:
-        InvalidResponseError: something that must not be sent.
+        InvalidResponseError: something that must not be sent (RFC 9110 section 5.5, PEP 3333, ASGI).
     """
-    return _LINES[name, value]
+    code, text, forbids_body = start
+    content_length: int | None = None
+    dropped: tuple[str, ...] = ()
+    for field in fields:
+        try:
+            line = lines[field]
+        except TypeError:
+            line = lines[lines.hashable(field)]
+        if type(line) is LengthLine:
+            if content_length is not None:
+                raise InvalidResponseError("Content-Length is declared twice")
+            content_length = line.length
+            if code == 204:
+                continue  # RFC 9110 section 8.6
+        elif not line:
+            dropped += (lines.name(field).lower(),)
+        text += line
+    return ResponseHead(code, forbids_body, content_length, dropped, text, fields)
 
 
 def early_hints(fields: Iterable[tuple[str, str]]) -> str:
@@ -151,8 +184,8 @@ def early_hints(fields: Iterable[tuple[str, str]]) -> str:
     Raises:
         InvalidResponseError: something that must not be sent (RFC 9110 section 5.5).
     """
-    return "".join(line for name, value in fields if type(line := _LINES[name, value]) is not LengthLine)
+    return "".join(line for name, value in fields if type(line := TEXT_LINES[name, value]) is not LengthLine)
 
 
-_LINES = _Lines()
-_STATUSES = _Statuses()
+TEXT_LINES = TextLines()
+TEXT_STATUSES = TextStatuses()

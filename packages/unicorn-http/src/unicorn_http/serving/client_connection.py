@@ -120,7 +120,8 @@ class ClientConnection(ClientSocket):
     # The codec's sink
 
     def on_request(self, request: Request) -> None:
-        self._unfinished = request
+        if not request.complete:
+            self._unfinished = request
         self.queue.append(request)
 
     def on_abort(self, error: CodecError) -> None:

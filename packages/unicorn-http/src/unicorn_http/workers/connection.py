@@ -2,8 +2,7 @@
 
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import cast
 
 from unicorn_http.codec import ConnectionFactory, Peer
@@ -36,7 +35,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Connection(PolledConnection):
     """Requests come on it for a WSGI application that blocks; see unicorn_http.wsgi.request.Outlet."""
 
-    __slots__ = ("_names", "environ", "new_request")
+    __slots__ = ("_names", "environ")
 
     queue: deque[WsgiRequest]
     _unfinished: WsgiRequest | None
@@ -68,7 +67,6 @@ class Connection(PolledConnection):
         handed = HandedSocket(self)
         for key in KEYS:
             environ[key] = handed
-        self.new_request: Callable[[], WsgiRequest] = partial(WsgiRequest, self._names, environ, self)
         self.codec = make_codec(self, peer)
 
     def secured(self, variables: Mapping[str, str]) -> None:
@@ -76,7 +74,10 @@ class Connection(PolledConnection):
         self.environ.update(variables)
         for key in KEYS:
             del self.environ[key]  # bytes past the encryption would be of no use
-        self.new_request = partial(SecureRequest, self._names, self.environ, self)
+
+    def new_request(self) -> WsgiRequest:
+        kind = WsgiRequest if self.tls is None else SecureRequest
+        return kind(self._names, environ=self.environ.copy(), outlet=self)
 
     # Taking in
 
@@ -175,7 +176,6 @@ class Connection(PolledConnection):
         self.codec = _GONE
         self.opening = iter(())  # perhaps not at its end: its frame holds this connection
         self.environ = {}
-        self.new_request = _no_request
 
     def take_over(self) -> socket.socket:
         """See unicorn_http.wsgi.takeover.Owner."""
@@ -259,7 +259,3 @@ class _Gone:
 
 
 _GONE = _Gone()
-
-
-def _no_request() -> WsgiRequest:
-    raise ClientGoneError("the connection is closed")

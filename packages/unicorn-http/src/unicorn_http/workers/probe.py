@@ -21,7 +21,7 @@ class Probe:
     def __init__(self, path: str, listener: Listener | None, environs: EnvironFactory) -> None:
         """`listener`: see unicorn_http.serving.probing.peer_of."""
         peer = peer_of(listener)
-        self.request = WsgiRequest(environs.names, environs.for_connection(peer), self)
+        self.request = WsgiRequest(environs.names, environ=environs.for_connection(peer), outlet=self)
         fill(self.request, path, peer)
         self.status = 500
 

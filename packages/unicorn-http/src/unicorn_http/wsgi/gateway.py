@@ -124,6 +124,7 @@ def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
     target = request.target
     path, _, query = split_target(target)[1].partition("?")
     environ = request.environ
+    response = reply.response
     return Access(
         client=environ.get("REMOTE_ADDR", ""),
         user=environ.get("REMOTE_USER", ""),
@@ -132,7 +133,7 @@ def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
         path=path,
         query=query,
         protocol=request.protocol,
-        status=reply.status,
+        status=response.status if response else "",
         began=began,
         took=max(0.0, time.time() - began),
         sent=reply.sent,
@@ -141,6 +142,6 @@ def _access(request: WsgiRequest, reply: Reply, began: float) -> Access:
             for key, value in environ.items()
             if key.startswith(("HTTP_", "CONTENT_"))
         },
-        response_fields=reply.fields,
+        response_fields=response.fields if response else (),
         environ=environ,
     )

@@ -62,9 +62,9 @@ class HookResponse:
 
     def __init__(self, reply: Reply) -> None:
         response = reply.response
-        self.status = reply.status
+        self.status = response.status if response else ""
         self.status_code = response.code if response else 0
-        self.headers: Headers = list(reply.fields)
+        self.headers: Headers = list(response.fields) if response else []
         self.sent = reply.sent
         self.headers_sent = reply.begun
         self.response_length = response.content_length if response else None

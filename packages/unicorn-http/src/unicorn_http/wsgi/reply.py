@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from unicorn_http.semantics.response import ResponseHead, early_hints
+from unicorn_http.semantics.response import TEXT_LINES, TEXT_STATUSES, ResponseHead, early_hints, read_head
 from unicorn_http.wsgi.file_wrapper import FileWrapper
 from unicorn_http.wsgi.request import WsgiRequest
 from unicorn_http.wsgi.takeover import TakenOverError
@@ -26,26 +26,13 @@ class Reply:
         problem: what the application did wrong with the length it declared; empty if nothing.
     """
 
-    __slots__ = (
-        "_left",
-        "_outlet",
-        "_request",
-        "begun",
-        "complete",
-        "fields",
-        "problem",
-        "response",
-        "sent",
-        "status",
-    )
+    __slots__ = ("_left", "_outlet", "_request", "begun", "complete", "problem", "response", "sent")
 
     def __init__(self, request: WsgiRequest) -> None:
         self._request = request
         self._outlet = request.outlet
         self._left = -1  # bytes that the length still allows; -1: it is not known
         self.response: ResponseHead | None = None
-        self.status = ""
-        self.fields: Iterable[tuple[str, str]] = ()
         self.begun = self.complete = False
         self.sent = 0
         self.problem = ""
@@ -62,8 +49,7 @@ class Reply:
                 exc_info = None
         elif self.response is not None:
             raise AssertionError("start_response() was called a second time without exc_info")
-        self.response = ResponseHead(status, headers)
-        self.status, self.fields = status, headers
+        self.response = read_head(TEXT_STATUSES[status], headers, TEXT_LINES)
         return self.write
 
     def early_hints(self, headers: Iterable[tuple[str, str]]) -> None:

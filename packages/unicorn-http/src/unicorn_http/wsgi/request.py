@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any, Protocol, Self
 from urllib.parse import unquote_to_bytes
 
-from unicorn_http.semantics.fields import FieldNames
 from unicorn_http.semantics.proxied import Proxied
 from unicorn_http.semantics.request import Request
 from unicorn_http.semantics.response import ResponseHead
@@ -69,27 +68,33 @@ class Outlet(Protocol):
         """End the connection so that the client can tell that the response is not complete."""
 
 
-class WsgiRequest(Request):
+class WsgiRequest(Request, kw_only=True, eq=False):
     """One request on a connection.
 
     Attributes:
-        environ: begins as a copy of what all requests of the connection have in common.
+        environ: its own; begins as a copy of what all requests of the connection have in common.
         answering: the response has begun.
     """
 
-    __slots__ = ("_continued", "answering", "environ", "outlet")
+    environ: Environ
+    outlet: Outlet
+    answering: bool = False
+    _continued: bool = False
 
-    def __init__(self, names: FieldNames[str], connection: Environ, outlet: Outlet) -> None:
-        Request.__init__(self, names)
-        self.answering = self._continued = False
-        self.environ = connection.copy()
-        self.outlet = outlet
-
-    def repeated(self) -> Self:
-        # The constructor copies environ, which is as the fields left it: nobody else has this request.
-        new = type(self)(self.names, self.environ, self.outlet)
-        new.watched, new.keep_alive, new.scheme = self.watched, self.keep_alive, self.scheme
-        return new
+    def repeated(self, line: bytes, method: str, target: str) -> Self:
+        # Environ is as the fields left it: nobody else has this request.
+        return type(self)(
+            self.names,
+            line,
+            method,
+            target,
+            complete=True,
+            environ=self.environ.copy(),
+            outlet=self.outlet,
+            keep_alive=self.keep_alive,
+            scheme=self.scheme,
+            watched=self.watched,
+        )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self.names.ordinary[name]
@@ -160,7 +165,7 @@ class WsgiRequest(Request):
         environ[RECEIVED] = received
 
     def detached(self) -> Self:
-        return type(self)(self.names, {}, None)  # type: ignore[arg-type]
+        return type(self)(self.names, environ={}, outlet=None)  # type: ignore[arg-type]
 
     def become(self, other: Self) -> None:
         Request.become(self, other)
@@ -194,14 +199,10 @@ class WsgiRequest(Request):
         environ[key] = value
 
 
-class SecureRequest(WsgiRequest):
+class SecureRequest(WsgiRequest, eq=False):
     """One that came over TLS."""
 
-    __slots__ = ()
-
-    def __init__(self, names: FieldNames[str], connection: Environ, outlet: Outlet) -> None:
-        WsgiRequest.__init__(self, names, connection, outlet)
-        self.scheme = "https"
+    scheme: str = "https"
 
 
 def environ_key(name: bytes) -> str:
