@@ -24,6 +24,13 @@ LARGEST = 32768
 """Bytes of an answer that may be held."""
 
 
+class Counter(Protocol):
+    """Who is told of each request that was run."""
+
+    def called(self, before: float, now: float) -> None:
+        """A request was run from `before` to `now` (seconds, monotonic)."""
+
+
 class Holder(Protocol):
     """A connection with a held answer."""
 
@@ -72,7 +79,7 @@ class Outbox:
             self._waits_before = self._waits()
 
     def called(self, before: float, now: float) -> None:
-        """A request was run from `before` to `now` (seconds, monotonic)."""
+        """See `Counter`."""
         self.calls += 1
         self._since_long += 1
         if now - before > SLOW_CALL and self._was_slow():

@@ -22,7 +22,7 @@ from unicorn_http.semantics.refusal import Refusal, too_slow
 from unicorn_http.serving import opening
 from unicorn_http.serving.acceptor import Acceptor
 from unicorn_http.serving.connections import shed
-from unicorn_http.serving.outbox import Outbox, thread_waits
+from unicorn_http.serving.outbox import Counter, Outbox, thread_waits
 from unicorn_http.serving.pace import Pace
 from unicorn_http.serving.poller import READ, WRITE, Poller, new_poller
 from unicorn_http.serving.states import CLOSED, HANDSHAKING, LARGE_BODY, LINGERING, PER_TURN, READING
@@ -223,7 +223,7 @@ class BlockingWorker(ServingWorker):
         """Refuse what waits beyond `limit_concurrency`; so many requests are running."""
         shed(self._ready, self._concurrency - running)
 
-    def _serve(self, connection: Connection, outbox: Outbox, now: float) -> float:
+    def _serve(self, connection: Connection, counter: Counter, now: float) -> float:
         """Run what a connection has brought, from `now` on; gives the time at which that was done."""
         queue = connection.queue
         budget = PER_TURN
@@ -237,7 +237,7 @@ class BlockingWorker(ServingWorker):
             self.row.begin(now, connection.label + request.line)
             self._gateway.serve(request)
             before, now = now, monotonic()
-            outbox.called(before, now)
+            counter.called(before, now)
             connection.since = now
             connection.served = True
             if connection.closing:

@@ -8,7 +8,7 @@ exists: somebody always leads, reads what comes, and shows that the worker lives
 A connection is served by one thread at a time, which marks it as `apart`. If more comes on it the leader takes
 it out of the poller, and who serves it puts it back. Who is apart, the pace, and the end of connections are changed
 under one lock, the gate, which the leader of a fast application passes twice a turn; nothing rests on the interpreter's
-lock. Each thread has an outbox and counts of its own.
+lock. Each thread has an outbox and counts of its own (`Hand`).
 """
 
 import contextlib
@@ -30,13 +30,11 @@ from unicorn_http.serving.states import READING
 from unicorn_http.workers.blocking import LONGEST_WAIT, BlockingWorker
 from unicorn_http.workers.connection import Connection
 from unicorn_http.workers.crew import Crew
+from unicorn_http.workers.slow_paths import SlowPaths
 from unicorn_http.wsgi.request import WsgiRequest
 
 RESTLESS = 0.05
 """Seconds without an event after which the crew rests."""
-SLOW = 0.001
-"""Seconds that a request took whose path is known as slow from then on."""
-MOST_KNOWN = 1000
 LOOK = 1.0
 """Seconds between two looks at who is stuck."""
 
@@ -56,6 +54,42 @@ class Call(Struct, eq=False):
     stuck: bool = False
 
 
+class Apart:
+    """Counts the requests that a thread runs while another one leads: no answer waits for them.
+
+    That some of them are slow is no reason to hold none once this thread leads again.
+
+    Attributes:
+        calls: requests that were run.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def called(self, before: float, now: float) -> None:
+        """See unicorn_http.serving.outbox.Counter."""
+        self.calls += 1
+
+
+class Hand(Struct, eq=False):
+    """One of the crew: what is a thread's own.
+
+    Attributes:
+        outbox: the answers that it holds as the leader.
+        apart: what it does while another one leads.
+        thread: its number.
+    """
+
+    outbox: Outbox
+    apart: Apart
+    thread: int
+
+    @property
+    def calls(self) -> int:
+        """Requests that it has run."""
+        return self.outbox.calls + self.apart.calls
+
+
 class ThreadWorker(BlockingWorker):
     """See the module."""
 
@@ -66,8 +100,8 @@ class ThreadWorker(BlockingWorker):
         self._crew = Crew()
         self._gate = threading.Lock()
         self._apart: dict[Connection, Call] = {}
-        self._outboxes: list[Outbox] = []
-        self._known_slow: set[str] = set()
+        self._hands: list[Hand] = []
+        self._slow_paths = SlowPaths()
         self._leaders_outbox = Outbox()
         self._in_call: tuple[Connection, WsgiRequest, float, int] | None = None  # a `Call` that costs less
         self._next_look = 0.0
@@ -98,9 +132,9 @@ class ThreadWorker(BlockingWorker):
 
     def _work(self) -> None:
         """The life of one thread."""
-        outbox = Outbox(thread_waits)
+        hand = Hand(Outbox(thread_waits), Apart(), threading.get_ident())
         with self._gate:
-            self._outboxes.append(outbox)
+            self._hands.append(hand)
         crew = self._crew
         while True:
             replaces = crew.follow()
@@ -109,8 +143,8 @@ class ThreadWorker(BlockingWorker):
                 return
             if replaces:
                 self._take_over()
-            self._leaders_outbox = outbox
-            self._lead(outbox)
+            self._leaders_outbox = hand.outbox
+            self._lead(hand)
 
     def _take_over(self) -> None:
         """From a leader that is stuck: it holds nothing more, what it held goes out, and it counts as apart."""
@@ -120,16 +154,16 @@ class ThreadWorker(BlockingWorker):
             if self._in_call and self._in_call[0].apart:
                 self._apart.setdefault(self._in_call[0], Call(*self._in_call))
 
-    def _lead(self, outbox: Outbox) -> None:
+    def _lead(self, hand: Hand) -> None:
         """Until leadership is handed on or lost."""
         table, crew = self._connections, self._crew
         while not table.finished:
             if not self._may_serve:
                 self._poll()
             if self._pace.fast:
-                if self._may_serve and not self._turn(outbox):
+                if self._may_serve and not self._turn(hand):
                     return
-            elif self._leave_and_serve(outbox):
+            elif self._leave_and_serve(hand):
                 return
         crew.over = True
         crew.hand_on()
@@ -166,12 +200,13 @@ class ThreadWorker(BlockingWorker):
 
     # Serving
 
-    def _turn(self, outbox: Outbox) -> bool:
+    def _turn(self, hand: Hand) -> bool:
         """Serve all that is ready, as the leader; False if leadership was lost or handed on."""
-        ready, crew = self._ready, self._crew
+        ready, crew, slow = self._ready, self._crew, self._slow_paths
+        outbox, thread = hand.outbox, hand.thread
         began = now = monotonic()
         outbox.begin_turn(len(ready), now)
-        before, thread = outbox.calls, threading.get_ident()
+        before = outbox.calls
         self.row.busy()
         for _ in range(len(ready)):
             try:
@@ -179,10 +214,10 @@ class ThreadWorker(BlockingWorker):
             except IndexError:
                 break  # a thread that came back has taken the rest
             request = connection.queue[0]
-            if self._known_slow and _path(request.target) in self._known_slow:
+            if slow.known and slow.has(request.target):
                 ready.appendleft(connection)
                 self._end_turn(outbox, before, now - began)
-                return not self._leave_and_serve(outbox)
+                return not self._leave_and_serve(hand)
             pipelined = len(connection.queue) > 1
             if pipelined:
                 # Of a connection that is served nothing must be held: a new leader might send it at the same time.
@@ -197,7 +232,7 @@ class ThreadWorker(BlockingWorker):
                 outbox.end_turn()
                 with self._gate:
                     self._apart.setdefault(connection, Call(*call))
-                self._finish(connection, outbox, 1, now - call[2])
+                self._finish(connection, hand, 1, now - call[2])
                 self._call_leader()
                 return False
             connection.apart = False
@@ -215,45 +250,46 @@ class ThreadWorker(BlockingWorker):
                 self._connections.adapt()
             self._show()
 
-    def _leave_and_serve(self, outbox: Outbox) -> bool:
+    def _leave_and_serve(self, hand: Hand) -> bool:
         """Hand leadership on and serve apart what is ready; False, and nothing is done, if no thread may do so."""
-        connection = self._next()
+        connection = self._next(hand)
         if connection is None:
             return False
         self._crew.hand_on()
-        self._serve_apart(connection, outbox)
+        self._serve_apart(connection, hand)
         return True
 
-    def _next(self) -> Connection | None:
+    def _next(self, hand: Hand) -> Connection | None:
         """A connection to be served apart; None if there is none, or no thread may serve one more."""
         with self._gate:
             if not self._may_serve:
                 return None
             connection = self._ready.popleft()
             connection.apart = True
-            self._apart[connection] = Call(connection, connection.queue[0], monotonic(), threading.get_ident())
+            self._apart[connection] = Call(connection, connection.queue[0], monotonic(), hand.thread)
             self._show()
         return connection
 
-    def _serve_apart(self, connection: Connection, outbox: Outbox) -> None:
+    def _serve_apart(self, connection: Connection, hand: Hand) -> None:
         """Serve connections, one after the other, while another thread leads."""
-        outbox.open = False
+        apart = hand.apart
+        hand.outbox.open = False
         following: Connection | None = connection
         while following is not None:
             connection = following
-            connection.outbox = outbox
-            now, before = monotonic(), outbox.calls
-            took = self._serve(connection, outbox, now) - now
-            self._finish(connection, outbox, outbox.calls - before, took)
-            following = None if self._pace.fast else self._next()
+            connection.outbox = hand.outbox
+            now, before = monotonic(), apart.calls
+            took = self._serve(connection, apart, now) - now
+            self._finish(connection, hand, apart.calls - before, took)
+            following = None if self._pace.fast else self._next(hand)
         self._call_leader()
 
-    def _finish(self, connection: Connection, outbox: Outbox, calls: int, took: float) -> None:
+    def _finish(self, connection: Connection, hand: Hand, calls: int, took: float) -> None:
         """A connection has been served apart."""
         while connection.queue and connection.state is READING:
-            self._serve(connection, outbox, monotonic())
+            self._serve(connection, hand.apart, monotonic())
         with self._gate:
-            self._learn(self._apart.pop(connection).request.target, took / calls if calls else 0.0)
+            self._slow_paths.learn(self._apart.pop(connection).request.target, took / calls if calls else 0.0)
             connection.apart = False
             self._settle(connection)
             if self._pace.called(calls, took):
@@ -277,20 +313,12 @@ class ThreadWorker(BlockingWorker):
                 self._serve(connection, self._leaders_outbox, now)
                 self._settle(connection)
 
-    def _learn(self, target: str, took: float) -> None:
-        """What was slow will be slow again: it is better served apart at once than after the deputy's patience."""
-        path = _path(target)
-        if took > SLOW and len(self._known_slow) < MOST_KNOWN:
-            self._known_slow.add(path)
-        elif took < SLOW / 2:
-            self._known_slow.discard(path)
-
     # Telling
 
     def _show(self) -> None:
         """What the scoreboard tells of this worker."""
         running = len(self._apart)
-        requests = sum(outbox.calls for outbox in self._outboxes)
+        requests = sum(hand.calls for hand in self._hands)
         cells = self.row.cells
         cells[REQUESTS] = requests
         cells[IN_FLIGHT] = running
@@ -319,7 +347,3 @@ class ThreadWorker(BlockingWorker):
         if late and share and len(late) * 100 >= share * self.settings.threads and not self._recycling:
             self._recycling = True
             self.context.channel.send(Recycle(f"{len(late)} of its {self.settings.threads} threads are stuck"))
-
-
-def _path(target: str) -> str:
-    return target.partition("?")[0]
