@@ -1,6 +1,7 @@
 """Whatever an operator does to a server of an ASGI application, no request fails: see test_under_load.py."""
 
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -80,3 +81,29 @@ def test_a_stop_fails_no_request(start):
         load.wait()
     assert server.wait() == 0
     load.flawless(at_least=100)
+
+
+def burst(server: ServerProcess, number: int) -> float:
+    """Ask over so many new connections at the same time; gives the seconds until all have an answer."""
+    began = time.monotonic()
+    connections = [server.connect(timeout=20) for _ in range(number)]
+    for connection in connections:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    for connection in connections:
+        assert connection.recv(65536)
+    took = time.monotonic() - began
+    for connection in connections:
+        connection.close()
+    return took
+
+
+def test_who_leaves_a_connection_to_another_worker_does_not_keep_the_next_ones_waiting(start):
+    alone = start("--workers", "1")
+    one_by_one = sum(burst(alone, 1) for _ in range(64))
+    first_bursts = []
+    for _ in range(3):
+        server = start("--workers", "2")
+        wait_until(lambda server=server: len(server.worker_pids()) == 2, what="both workers")
+        first_bursts.append(burst(server, 64))
+    # On a busy machine one of them may have to wait for the CPU.
+    assert min(first_bursts) < 20 * one_by_one, (first_bursts, one_by_one)

@@ -17,6 +17,7 @@ from unicorn_asgi.scope import ScopeFactory
 from unicorn_asgi.turns import Turns
 from unicorn_asgi.upgrades import WebSockets
 from unicorn_core import plugins
+from unicorn_core.alarm import Alarm
 from unicorn_core.errors import ApplicationError, PluginError, SettingError
 from unicorn_core.hooks import Hooks
 from unicorn_core.observe.access import compile_format
@@ -81,7 +82,7 @@ class AsgiWorker(ServingWorker):
         self._websockets = WebSockets(settings, self._server, self.log)
         self._over = asyncio.Event()
         self._deadline = self._ends_at = float("inf")  # for what still runs when the worker is to stop, and for all
-        self._look_timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._loop, self._look)
         self._connections.left = self._left
         # From now on the others know that they are not alone.
         self.row.load(TAKEN)
@@ -207,12 +208,10 @@ class AsgiWorker(ServingWorker):
 
     def _look_soon(self) -> None:
         """See to it that what keeps the worker from accepting is looked after."""
-        if self._look_timer is None and not self._connections.free:
-            patience = self._connections.patience(TICK, monotonic())
-            self._look_timer = self._loop.call_later(patience, self._look)
+        if not self._connections.free:
+            self._alarm.at(self._loop.time() + self._connections.patience(TICK, monotonic()))
 
     def _look(self) -> None:
-        self._look_timer = None
         now = monotonic()
         self._turns.show(now)
         if due := self._connections.due(now):
@@ -223,9 +222,7 @@ class AsgiWorker(ServingWorker):
 
     def _left(self) -> None:
         """A connection has ended: there may be room for another, or nothing left to do."""
-        if self._look_timer is not None:
-            self._look_timer.cancel()
-        self._look_timer = self._loop.call_later(0, self._look)
+        self._alarm.at(self._loop.time())
 
     def _tick(self) -> None:
         """Twice a second: a sign of life, and all deadlines."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from itertools import count
 from typing import Any
 
-from unicorn_core.dispatch.alarm import Alarm
+from unicorn_core.alarm import Alarm
 from unicorn_core.dispatch.client.connection import reason, unreachable
 from unicorn_core.dispatch.client.exchange import GRACE, HELLO, Exchange, Invocation, Terms
 from unicorn_core.dispatch.errors import DispatchError, DispatcherUnavailable, ProtocolError

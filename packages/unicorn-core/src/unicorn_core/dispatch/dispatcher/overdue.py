@@ -7,7 +7,7 @@ the healthy runs beside it are done, for which there is a bound, it is aborted, 
 
 import asyncio
 
-from unicorn_core.dispatch.alarm import Alarm
+from unicorn_core.alarm import Alarm
 from unicorn_core.dispatch.dispatcher.calls import Call
 from unicorn_core.dispatch.dispatcher.crew import Crew
 from unicorn_core.dispatch.dispatcher.member import Member

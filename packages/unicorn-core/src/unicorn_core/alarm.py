@@ -1,4 +1,4 @@
-"""One timer for many deadlines: of a thousand calls with a deadline each, hardly any ever comes to it."""
+"""One timer of an event loop for many deadlines: of a thousand, hardly any ever comes."""
 
 import asyncio
 from collections.abc import Callable
