@@ -6,14 +6,12 @@ Nothing but a refusal may come out of a codec, no cut of the bytes may change wh
 Settings are drawn too. What breaks that is printed with all that is needed to repeat it, and the exit code is 1.
 """
 
-import argparse
 import random
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from codec_driver import CODECS, PROXY, STRANGER, Call, CodecCase, Form, cut, record, requests
+from fuzzing import Found, run
 from mutation import CHANGES, SETTINGS, TOKENS, mutated
 from request_corpus import MALFORMED, VALID
 
@@ -22,14 +20,6 @@ FIELDS = (
     *(b"X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n", b"X-Forwarded-Host: b:81\r\n", b"X-Forwarded-Port: 81\r\n"),
     *(b"X-Forwarded-Prefix: /a\r\n", b'Forwarded: for="[::1]:80";proto=https;host=b, for=_c\r\n', b"B : b\r\n c\r\n"),
 )
-
-
-class Found(NamedTuple):
-    """Something that must not be."""
-
-    what: str
-    wire: bytes
-    settings: Mapping[str, str]
 
 
 class Fuzzer:
@@ -96,24 +86,8 @@ class Fuzzer:
 
 def main() -> int:
     """Fuzz for a while; 1 if something was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=None, help="to repeat a run; by default another one each time")
-    parser.add_argument("--parser", nargs="+", choices=[codec.name for codec in CODECS], help="by default all")
-    options = parser.parse_args()
-    seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
-    codecs = [codec for codec in CODECS if not options.parser or codec.name in options.parser]
-    fuzzer = Fuzzer(seed, codecs)
-    print(f"seed {seed}: {', '.join(codec.name for codec in codecs)} for {options.seconds:g} s", flush=True)
-    began = time.monotonic()
-    while (took := time.monotonic() - began) < options.seconds:
-        found = fuzzer.once()
-        if found is not None:
-            print(f"after {fuzzer.executions} executions: {found.what}\n  wire: {found.wire!r}\n  {found.settings}")
-            return 1
-    rate = fuzzer.executions / took
-    print(f"nothing found in {fuzzer.executions} executions ({rate:.0f}/s); {fuzzer.accepted} requests were in order")
-    return 0
+    by_name = {codec.name: codec for codec in CODECS}
+    return run(__doc__, list(by_name), lambda seed, names: Fuzzer(seed, [by_name[name] for name in names]))
 
 
 if __name__ == "__main__":

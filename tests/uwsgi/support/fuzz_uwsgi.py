@@ -7,17 +7,15 @@ second request unless that is allowed, and nothing gets into environ that is not
 printed with all that is needed to repeat it, and the exit code is 1.
 """
 
-import argparse
 import random
 import sys
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[2] / "http" / "support"))
 
 from codec_driver import PROXY, Call, Form, cut, record, requests
+from fuzzing import Found, run
 from packets import MALFORMED, VALID, Pair, block, packet, pairs_of
 from uwsgi_driver import UWSGI
 
@@ -54,14 +52,6 @@ VALUES = (
     ),
     *(b'for="[::1]:80"', b"close", b" a ", b"%41", b"%", b"/%2e/../\xe4"),
 )
-
-
-class Found(NamedTuple):
-    """Something that must not be."""
-
-    what: str
-    wire: bytes
-    settings: dict[str, str]
 
 
 class Fuzzer:
@@ -138,22 +128,7 @@ class Fuzzer:
 
 def main() -> int:
     """Fuzz for a while; 1 if something was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=None, help="to repeat a run; by default another one each time")
-    options = parser.parse_args()
-    seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
-    fuzzer = Fuzzer(seed)
-    print(f"seed {seed}: uwsgi for {options.seconds:g} s", flush=True)
-    began = time.monotonic()
-    while (took := time.monotonic() - began) < options.seconds:
-        found = fuzzer.once()
-        if found is not None:
-            print(f"after {fuzzer.executions} executions: {found.what}\n  wire: {found.wire!r}\n  {found.settings}")
-            return 1
-    rate = fuzzer.executions / took
-    print(f"nothing found in {fuzzer.executions} executions ({rate:.0f}/s); {fuzzer.accepted} requests were in order")
-    return 0
+    return run(__doc__, ["uwsgi"], lambda seed, names: Fuzzer(seed))
 
 
 if __name__ == "__main__":
