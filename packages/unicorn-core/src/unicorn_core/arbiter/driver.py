@@ -55,7 +55,7 @@ class Owner:
         """A worker has been asked to finish what it has."""
 
     def gone(self, handle: Handle, how: str) -> None:
-        """A worker's process has ended, and `how`."""
+        """A worker's process has ended, and `how`; what it left behind can still be read."""
 
 
 class Driver:
@@ -301,8 +301,8 @@ class Driver:
         handle.view.alive = False
         if handle.pid:
             self._births.forking.hooks(handle.view.cfg).call("child_exit", server, handle.view)
-        handle.close()
         self._owner.gone(handle, how)
+        handle.close()
         self._births.forking.scoreboard.give_back(handle.row)
         self.perform(self.pool.exited(handle.number, how, time.monotonic()))
 

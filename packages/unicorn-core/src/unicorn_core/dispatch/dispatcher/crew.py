@@ -92,7 +92,6 @@ class Crew(Owner):
         self.driver = Driver(
             self.pool, Births(forking, Molds(forking, False, lambda mold: None)), self, log, self._generations, self
         )
-        self._stacks = ""  # of the task worker that is being reaped
         self._timer: asyncio.TimerHandle | None = None
         self._apply(first)
 
@@ -151,7 +150,6 @@ class Crew(Owner):
     def reap(self) -> None:
         """Collect those whose processes have ended."""
         for pid, status in reaper.ended(self.driver.pids, everybody=False):
-            self._stacks = next((h.last_stacks() for h in self.driver.handles.values() if h.pid == pid), "")
             self.driver.reaped(pid, status)
         self._look_after()
 
@@ -239,7 +237,7 @@ class Crew(Owner):
         if member.link is not None:
             # Answers that it still gave count.
             member.link.read_out()
-        self._router.lose(member, int(handle.row.cells[REQUESTS]), self._cause(handle, how), self._stacks)
+        self._router.lose(member, int(handle.row.cells[REQUESTS]), self._cause(handle, how), handle.last_stacks())
         if member.link is not None:
             member.link.close()
 
