@@ -68,7 +68,7 @@ class Client(threading.Thread):
         super().__init__()
         self.seen = Counter()
         self.wrong = []
-        self._address, self._number, self._stop = address, number, stop
+        self._address, self._number, self._until = address, number, stop
         self._random = random.Random(number)
         self._asked = 0
         self._socket = None
@@ -76,7 +76,7 @@ class Client(threading.Thread):
 
     def run(self):
         try:
-            while not self._stop.is_set() and self._connect():
+            while not self._until.is_set() and self._connect():
                 self._use()
                 self._socket.close()
         except Exception as error:  # told by the main thread
