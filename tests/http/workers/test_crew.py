@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from unicorn_core.testing.server import wait_until
 from unicorn_http.workers.crew import PATIENCE, Crew
 
@@ -13,7 +15,7 @@ def follower(
     """A thread that follows, notes that it leads, waits for `done`, and hands on."""
 
     def live() -> None:
-        led.append((name, crew.follow()))
+        led.append((name, crew.follow() is not None))
         if done:
             done.wait(10)
         crew.hand_on()
@@ -25,7 +27,7 @@ def follower(
 
 def test_leadership_passes_on_when_it_is_handed_on() -> None:
     crew, led = Crew(), []
-    assert crew.follow() is False
+    assert crew.follow() is None
     threads = [follower(crew, led, name) for name in "ab"]
     assert led == []
     crew.hand_on()
@@ -38,20 +40,34 @@ def test_a_leader_that_comes_back_in_time_still_leads() -> None:
     crew = Crew()
     crew.follow()
     for _ in range(1000):
-        crew.lay_down(1, time.monotonic())
-        assert crew.take_up(1)
+        token = (time.monotonic(), 1)
+        crew.lay_down(token)
+        crew.take_up(token)
 
 
 def test_a_stuck_leader_is_replaced_and_finds_out() -> None:
     crew, led, done = Crew(), [], threading.Event()
     crew.follow()
     thread = follower(crew, led, "deputy", done)
-    crew.lay_down(1, time.monotonic())
+    token = (time.monotonic(), 1)
+    crew.lay_down(token)
     wait_until(lambda: led == [("deputy", True)], what="the deputy's leading")
-    assert not crew.take_up(1)
+    with pytest.raises(ValueError, match="not in deque"):
+        crew.take_up(token)
     done.set()
     thread.join(10)
-    assert crew.follow() is False
+    assert crew.follow() is None
+
+
+def test_who_replaces_a_leader_learns_what_that_one_does() -> None:
+    crew, learnt = Crew(), []
+    crew.follow()
+    thread = threading.Thread(target=lambda: learnt.append(crew.follow()), daemon=True)
+    thread.start()
+    token = (time.monotonic(), "what it does")
+    crew.lay_down(token)
+    thread.join(10)
+    assert learnt == [token]
 
 
 def test_a_leader_that_was_replaced_does_not_take_its_successors_right() -> None:
@@ -59,22 +75,26 @@ def test_a_leader_that_was_replaced_does_not_take_its_successors_right() -> None
     crew.follow()
 
     def succeed() -> None:
-        led.append(crew.follow())
-        crew.lay_down(2, time.monotonic() + 100)
+        led.append(crew.follow() == mine)
+        its = (time.monotonic() + 100, 2)
+        crew.lay_down(its)
         laid.set()
         over.wait(10)
-        led.append(crew.take_up(2))
+        crew.take_up(its)
+        led.append(True)
         crew.hand_on()
 
     thread = threading.Thread(target=succeed, daemon=True)
+    mine = (time.monotonic(), 1)
     thread.start()
-    crew.lay_down(1, time.monotonic())
+    crew.lay_down(mine)
     assert laid.wait(10)
-    assert not crew.take_up(1)
+    with pytest.raises(ValueError, match="not in deque"):
+        crew.take_up(mine)
     over.set()
     thread.join(10)
     assert led == [True, True]
-    assert crew.follow() is False
+    assert crew.follow() is None
 
 
 def test_a_leader_that_polls_is_not_replaced() -> None:
@@ -115,10 +135,13 @@ def test_there_is_never_more_than_one_leader() -> None:
                 if len(leading) > 1:
                     overlaps.append(number)
                 leading.remove(number)
-                crew.lay_down(number, time.monotonic())
+                token = (time.monotonic(), number)
+                crew.lay_down(token)
                 if (turns + number) % 7 == 0:
                     time.sleep(PATIENCE * 3)
-                if not crew.take_up(number):
+                try:
+                    crew.take_up(token)
+                except ValueError:
                     break
             else:
                 crew.hand_on()

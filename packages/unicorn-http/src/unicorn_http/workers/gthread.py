@@ -43,13 +43,14 @@ class Call(Struct, eq=False):
     """A thread that is in the application.
 
     Attributes:
+        since: when it went there (monotonic seconds).
         request: the first that it serves of this connection.
         stuck: it has been reported.
     """
 
+    since: float
     connection: Connection
     request: WsgiRequest
-    since: float
     thread: int
     stuck: bool = False
 
@@ -103,7 +104,6 @@ class ThreadWorker(BlockingWorker):
         self._hands: list[Hand] = []
         self._slow_paths = SlowPaths()
         self._leaders_outbox = Outbox()
-        self._in_call: tuple[Connection, WsgiRequest, float, int] | None = None  # a `Call` that costs less
         self._next_look = 0.0
 
     def first_pace(self) -> Pace:
@@ -137,22 +137,22 @@ class ThreadWorker(BlockingWorker):
             self._hands.append(hand)
         crew = self._crew
         while True:
-            replaces = crew.follow()
+            token = crew.follow()
             if crew.over:
                 crew.hand_on()
                 return
-            if replaces:
-                self._take_over()
+            if token:
+                self._take_over(Call(*token))
             self._leaders_outbox = hand.outbox
             self._lead(hand)
 
-    def _take_over(self) -> None:
+    def _take_over(self, call: Call) -> None:
         """From a leader that is stuck: it holds nothing more, what it held goes out, and it counts as apart."""
         self._leaders_outbox.open = False
         self._leaders_outbox.release()
         with self._gate:
-            if self._in_call and self._in_call[0].apart:
-                self._apart.setdefault(self._in_call[0], Call(*self._in_call))
+            if call.connection.apart:
+                self._apart.setdefault(call.connection, call)
 
     def _lead(self, hand: Hand) -> None:
         """Until leadership is handed on or lost."""
@@ -202,7 +202,8 @@ class ThreadWorker(BlockingWorker):
 
     def _turn(self, hand: Hand) -> bool:
         """Serve all that is ready, as the leader; False if leadership was lost or handed on."""
-        ready, crew, slow = self._ready, self._crew, self._slow_paths
+        ready, slow = self._ready, self._slow_paths
+        lay_down, take_up = self._crew.lay_down, self._crew.take_up
         outbox, thread = hand.outbox, hand.thread
         began = now = monotonic()
         outbox.begin_turn(len(ready), now)
@@ -224,15 +225,17 @@ class ThreadWorker(BlockingWorker):
                 outbox.end_turn()
             connection.outbox = outbox
             connection.apart = True
-            self._in_call = call = connection, request, now, thread
-            crew.lay_down(thread, now)
+            call = now, connection, request, thread  # a `Call` that costs less
+            lay_down(call)
             now = self._serve(connection, outbox, now)
-            if not crew.take_up(thread):
+            try:
+                take_up(call)
+            except ValueError:
                 # Another thread leads since the application has kept this one for too long.
                 outbox.end_turn()
                 with self._gate:
                     self._apart.setdefault(connection, Call(*call))
-                self._finish(connection, hand, 1, now - call[2])
+                self._finish(connection, hand, 1, now - call[0])
                 self._call_leader()
                 return False
             connection.apart = False
@@ -266,7 +269,7 @@ class ThreadWorker(BlockingWorker):
                 return None
             connection = self._ready.popleft()
             connection.apart = True
-            self._apart[connection] = Call(connection, connection.queue[0], monotonic(), hand.thread)
+            self._apart[connection] = Call(monotonic(), connection, connection.queue[0], hand.thread)
             self._show()
         return connection
 
