@@ -434,7 +434,12 @@ def test_trailers_reach_who_wants_them(server, wire):
     connection.ask("/trailers", "TE: trailers")
     assert b"chunked" in connection.head()
     assert connection.chunk() == b"body"
-    assert connection.until(b"\r\n\r\n") == b"0\r\nx-checksum: abc\r\n\r\n"
+    assert connection.until(b"\r\n\r\n") == b"0\r\nx-checksum: abc\r\nx-size: 4\r\n\r\n"
+    for others in ("trailersx", "trailers;q=0"):
+        connection.ask("/trailers", f"TE: {others}")
+        connection.head()
+        assert connection.chunk() == b"body"
+        assert connection.until(b"\r\n\r\n") == b"0\r\n\r\n"
     assert connection.get("/trailers").body == b"body"
     assert still_serves(connection)
 

@@ -1,5 +1,6 @@
 """Lifespan: when an application has it, what its failures mean, and what the arbiter makes of them."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -104,7 +105,29 @@ def test_a_startup_that_raises_ends_the_server_and_shows_the_traceback(tmp_path)
 def test_a_startup_that_takes_too_long_ends_the_server(tmp_path):
     code, output = ends(tmp_path, with_steps("await asyncio.sleep(60)"), "--worker-boot-timeout", "1")
     assert code == 3
-    assert "1" in output
+    assert re.search(r"tasks that wait:\n.*app.py", output, re.DOTALL), "where it hangs"
+
+
+def test_what_it_raises_while_the_server_serves_is_told(serve, wire):
+    server = serve(
+        with_steps().replace('    assert (await receive()) == {"type": "lifespan.shutdown"}', "    1 / 0"), "-k", "asgi"
+    )
+    server.wait_for("lifespan raised while it serves:\n(?s:.*)ZeroDivisionError")
+    assert wire(server).get("/").status == 200
+    assert server.stop() == 0
+
+
+def test_auto_tells_of_an_application_that_takes_the_event_in_and_says_nothing(serve, wire):
+    server = serve(
+        WITHOUT.replace(
+            '    assert scope["type"] == "http"',
+            '    if scope["type"] == "lifespan":\n        await receive()\n        return',
+        ),
+        "-k",
+        "asgi",
+    )
+    server.wait_for(r"\[WARNING\] The application took in lifespan.startup and returned without answering it")
+    assert wire(server).get("/").status == 200
 
 
 def test_a_reload_whose_startup_fails_is_rolled_back(serve, tmp_path):

@@ -444,6 +444,11 @@ def test_checking_finds_what_serving_would_find(run, tmp_path):
     assert run("--check-config", "--env", "FLAVOUR=oat", "app:app").returncode == 0
 
 
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "caf\u00e9 \u2603", "a\x1b[31m"])
+def test_checking_tells_a_server_field_that_cannot_be_sent(run, value):
+    assert "setting server_header" in fails(run("--check-config", "--server-header", value, "app:app"), 1)
+
+
 def test_checking_tells_a_bind_that_cannot_be_parsed(run):
     assert fails(run("--check-config", "--bind", ":99999", "app:app"), 1)
 

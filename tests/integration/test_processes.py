@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -224,6 +225,39 @@ def test_requests_while_the_server_stops_are_answered_or_refused(start, wire):
         ("ConnectionRefusedError",) if sys.platform == "linux" else ("ConnectionRefusedError", "ConnectionResetError")
     )
     assert [failure for failure in client.failures if not any(name in failure for name in late)] == []
+
+
+@pytest.mark.each_worker_class
+def test_term_does_not_wait_for_the_rest_of_a_request_until_the_worker_is_killed(start, wire):
+    server = start("--graceful-timeout", "6")
+    connection = wire(server)
+    assert connection.get("/hello").body == b"hello"
+    connection.send(b"GET /hello HT")
+    late = wire(server)
+    late.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
+    assert wire(server).get("/hello").body == b"hello"
+    assert server.stop() == 0
+    assert "did not leave in time" not in server.output
+
+
+@pytest.mark.each_worker_class
+def test_whoever_waits_for_room_in_a_full_worker_is_let_in_when_there_is_some(start, wire, tmp_path):
+    server = start("--worker-connections", "4")
+    held = [wire(server) for _ in range(4)]
+    for number, connection in enumerate(held):
+        connection.ask(f"/gate?{tmp_path}/go{number}", "Connection: close")
+    begun(tmp_path / "go0")
+    waiting = wire(server)
+    waiting.ask("/hello")
+    began = time.monotonic()
+    for number in range(4):
+        (tmp_path / f"go{number}").touch()
+    for connection in held:
+        assert connection.answer().body == b"through"
+    answered = time.monotonic()
+    assert waiting.answer().body == b"hello"
+    # A worker that looked only when it next beats would do so after up to half a second.
+    assert time.monotonic() - answered < max(0.25, answered - began)
 
 
 def test_connections_beyond_worker_connections_are_answered_at_term_too(start, wire):

@@ -642,6 +642,7 @@ def test_settings_that_do_not_go_together(refused, certificate, authority, tmp_p
     assert "needs certfile" in refused("--keyfile", str(other), certfile=None)
     assert "setting ca_certs" in refused("--ca-certs", str(empty))
     assert "needs ca_certs" in refused("--cert-reqs", "1")
+    assert "setting cert_reqs" in refused("--cert-reqs", "1", certfile=None)
     assert "one of none, optional, required" in refused("--cert-reqs", "3")
     assert "setting ciphers = 'NONSENSE'" in refused("--ciphers", "NONSENSE")
 

@@ -161,3 +161,39 @@ def test_a_client_that_has_gone_when_its_held_answer_is_sent_costs_nothing(clien
     for connection in clients[1:3] + clients[4:]:
         assert connection.answer().body == b"hello"
     assert wire(server).get("/hello").body == b"hello"
+
+
+@pytest.mark.parametrize("left", ["reset", "close"])
+def test_a_client_that_leaves_while_its_next_requests_wait_costs_nobody_else_anything(
+    server, clients, one_turn, tmp_path, wire, left
+):
+    """Its answers are held, its connection waits for its next turn, and the write of what is held fails."""
+    leaver, blocking, other, *_ = clients
+    pids = server.worker_pids()
+    with one_turn():
+        leaver.send(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n" * 40)
+        blocking.ask(f"/gate?{tmp_path}/go")
+    wait_until((tmp_path / "go.begun").exists, what="the blocking call")
+    getattr(leaver, left)()
+    late = wire(server)  # it may get the number of a descriptor that is closed too often
+    late.ask("/hello")
+    (tmp_path / "go").touch()
+    assert blocking.answer().body == b"through"
+    assert late.answer().body == b"hello"
+    for connection in (late, other):
+        assert connection.get("/hello").body == b"hello"
+    assert server.worker_pids() == pids
+
+
+def test_a_client_that_reads_late_gets_all_answers_of_what_it_has_pipelined(server, clients, one_turn, tmp_path):
+    late, blocking, *_ = clients
+    pids = server.worker_pids()
+    requests = b"GET /big?30000 HTTP/1.1\r\nHost: test\r\n\r\n" * 300
+    with one_turn():
+        late.send(requests)
+        blocking.ask(f"/gate?{tmp_path}/go")
+    wait_until((tmp_path / "go.begun").exists, what="the blocking call")
+    (tmp_path / "go").touch()
+    assert blocking.answer().body == b"through"
+    assert [len(late.answer().body) for _ in range(300)] == [30000] * 300
+    assert server.worker_pids() == pids

@@ -442,3 +442,26 @@ def test_a_process_that_ends_in_a_request_is_replaced_and_the_log_says_so(serve,
     wait_until(lambda: len(server.worker_pids()) == 1, what="one worker")
     assert server.worker_pids() != [first]
     server.wait_for(rf"\[ERROR\] Worker \(pid:{first}\) exited with code {code}", timeout=5)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HEAD / HTTP/1.1\r\n\r\n",
+        b"HEAD / HTTP/1.7\r\nHost: a\r\n\r\n",
+        b"\r\nHEAD / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 9])
+def test_a_refused_head_request_is_answered_without_a_body(server, wire, head, cut):
+    connection = wire(server)
+    connection.send(head[:cut])
+    connection.send(head[cut:])
+    answer = connection.rest()
+    assert re.match(rb"HTTP/1.1 (400|417|505) ", answer)
+    assert b"Content-Length: " in answer
+    assert answer.endswith(b"\r\n\r\n")
+    refused = wire(server)
+    refused.send(head.replace(b"HEAD", b"GET"))
+    assert not refused.rest().endswith(b"\r\n\r\n")

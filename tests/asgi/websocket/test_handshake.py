@@ -94,6 +94,7 @@ def test_the_answer_is_the_one_of_the_rfc():
         ({"sec_websocket_extensions": "permessage-deflate bits"}, [], "websocket-extensions"),
         ({"sec_websocket_extensions": ";"}, [], "websocket-extensions"),
         ({"sec_websocket_extensions": ","}, [], "websocket-extensions"),
+        ({"sec_websocket_extensions": "\x9b31m\x85"}, [], "websocket-extensions"),
         ({"sec_websocket_extensions": "a," * 600}, [], "websocket-long"),
         ({}, ["Sec-WebSocket-Extensions: permessage-deflate"] * 60, "websocket-long"),
         ({}, ["Sec-WebSocket-Protocol: " + "a," * 3000] * 2, "websocket-long"),
@@ -105,6 +106,7 @@ def test_what_is_wrong_with_a_handshake_is_answered_400(changes, fields, reason)
     with pytest.raises(UpgradeRefusal) as caught:
         read_upgrade(request, WebSocketPolicy())
     assert (caught.value.status, caught.value.reason, caught.value.fields) == (400, reason, ())
+    assert str(caught.value).isprintable(), "nothing of the client's gets into the log"
 
 
 @pytest.mark.parametrize("version", ["0", "7", "8", "14", "013", "13, 8", "thirteen", ""])

@@ -83,7 +83,7 @@ def test_a_client_reads_what_the_application_said(request, status, said, blocks,
     head, received, stays = as_client(method, script.wire)
     assert head.status_code == int(status[:3])
     assert head.reason.decode() == status[4:]
-    bodiless = method == "HEAD" or head.status_code in (204, 304)
+    bodiless = method == "HEAD" or head.status_code in (204, 205, 304)
     assert received == (b"" if bodiless else body)
 
     own = [(name.decode().lower(), value.decode("latin-1")) for name, value in head.headers]
@@ -169,7 +169,7 @@ class Exchange:
 
     @property
     def bodiless(self) -> bool:
-        return self.method == "HEAD" or self.status[:3] in ("204", "304")
+        return self.method == "HEAD" or self.status[:3] in ("204", "205", "304")
 
     @property
     def breaks_off(self) -> bool:

@@ -98,6 +98,11 @@ def test_without_a_field_the_connection_decides():
     assert FIELDS.scheme({}, "https") == "https"
 
 
+def test_several_proxies_may_each_have_added_the_same_line():
+    assert FIELDS.scheme({b"x-forwarded-proto": b"https,https"}, "http") == "https"
+    assert FIELDS.scheme({b"x-forwarded-proto": b"https,http"}, "http") == "http"
+
+
 @pytest.mark.parametrize(
     "table",
     [

@@ -175,13 +175,18 @@ def test_a_content_length_that_is_declared_twice(second):
 
 
 def test_which_statuses_forbid_a_body():
-    assert [code for code in range(200, 600) if read(f"{code} a", []).forbids_body] == [204, 304]
+    assert [code for code in range(200, 600) if read(f"{code} a", []).forbids_body] == [204, 205, 304]
 
 
 def test_no_length_goes_with_204_and_one_does_with_304():
     length = [("Content-Length", "5")]
     assert "Content-Length" not in read("204 No Content", length).text
     assert "Content-Length: 5" in read("304 Not Modified", length).text
+
+
+def test_a_205_says_that_nothing_follows_whatever_the_application_says():
+    head = read("205 Reset Content", [("Content-Length", "5"), ("A", "b")])
+    assert head.text == "HTTP/1.1 205 Reset Content\r\nA: b\r\nContent-Length: 0\r\n"
 
 
 def test_an_application_cannot_make_the_caches_grow_without_bound():

@@ -10,7 +10,7 @@ from unicorn_core.listen.address import UnixAddress
 from unicorn_core.listen.listener import open_all
 from unicorn_core.worker.scoreboard import CONNECTIONS, TAKEN, Scoreboard
 from unicorn_http.serving import acceptor as module
-from unicorn_http.serving.acceptor import GREEDY, HANDSHAKES, LOOK_AGAIN, STEP_BACK, Acceptor
+from unicorn_http.serving.acceptor import GREEDY, HANDSHAKES, HASTE, LOOK_AGAIN, STEP_BACK, Acceptor
 from unicorn_http.serving.pace import Pace
 
 NOW = 100.0
@@ -116,6 +116,32 @@ def test_where_connections_shall_be_even_it_steps_back_for_one_that_keeps_fewer(
         each.other.cells[CONNECTIONS] = 8
     assert one.acceptor.fair(False, NOW) == 0
     assert plain.acceptor.fair(False, NOW) == 1
+
+
+def test_a_worker_that_does_not_take_what_is_left_to_it_is_not_waited_for_each_time(bench):
+    one = bench(fast=True, even=True)
+    one.other.load(0)
+    one.row.cells[CONNECTIONS], one.other.cells[CONNECTIONS] = 10, 0
+    assert one.acceptor.fair(False, NOW) == 0
+    connect(one.listener).close()
+    now = NOW + STEP_BACK + LOOK_AGAIN
+    assert one.acceptor.due(now, False) == [one.fd]
+    assert one.acceptor.fair(False, now) == 1
+    assert one.acceptor.accept(one.fd, now) is not None
+    assert one.acceptor.fair(False, now) == 1
+    assert one.acceptor.fair(False, now + HASTE) == 0
+
+
+def test_a_worker_that_has_taken_what_was_left_to_it_gets_the_next_one_too(bench):
+    one = bench(fast=True, even=True)
+    one.other.load(0)
+    one.row.cells[CONNECTIONS], one.other.cells[CONNECTIONS] = 10, 0
+    assert one.acceptor.fair(False, NOW) == 0
+    now = NOW + STEP_BACK + LOOK_AGAIN
+    assert one.acceptor.due(now, False) == [one.fd]
+    assert one.acceptor.fair(False, now) == 1
+    assert one.acceptor.accept(one.fd, now) is None
+    assert one.acceptor.fair(False, now) == 0
 
 
 def test_it_looks_again_soon_and_insists_in_the_end(bench):

@@ -293,7 +293,9 @@ async def hints(scope, receive, send) -> None:
 async def trailers(scope, receive, send) -> None:
     await send({"type": "http.response.start", "status": 200, "trailers": True})
     await send({"type": "http.response.body", "body": b"body"})
-    await send({"type": "http.response.trailers", "headers": [(b"x-checksum", b"abc"), (b"content-length", b"3")]})
+    more = {"headers": [(b"x-checksum", b"abc"), (b"content-length", b"3")], "more_trailers": True}
+    await send({"type": "http.response.trailers", **more})
+    await send({"type": "http.response.trailers", "headers": [(b"x-size", b"4")]})
 
 
 async def pathsend(scope, receive, send) -> None:

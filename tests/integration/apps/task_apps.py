@@ -68,7 +68,8 @@ class Basic(TaskApp):
         time.sleep(60)
         return "never"
 
-    def pieces_at_once(self, size):
+    def pieces_at_once(self, size, seconds=0.0):
+        time.sleep(seconds)
         return b"x" * size
 
     def unsendable(self):
@@ -176,6 +177,55 @@ class Lenient(TaskApp):
     def nap(self, seconds):
         time.sleep(seconds)
         return os.getpid()
+
+
+class Lists(TaskApp):
+    """Two actions that take lists."""
+
+    @batched(max_size=3, max_wait=1.0)
+    def slow(self, numbers):
+        time.sleep(20)
+        return numbers
+
+    @batched(max_size=3, max_wait=0.0)
+    def note(self, paths):
+        for path in paths:
+            with open(path, "a") as file:
+                file.write("noted\n")
+        return ["noted"] * len(paths)
+
+
+class SlowSecond(TaskApp):
+    """As soon as a file is there, the first one to boot takes long."""
+
+    folder = ""
+
+    def init(self):
+        if os.path.exists(os.path.join(self.folder, "armed")):
+            try:
+                os.mkdir(os.path.join(self.folder, "slow"))
+            except FileExistsError:
+                time.sleep(0.5)
+            else:
+                time.sleep(12)
+
+    def pid(self):
+        return os.getpid()
+
+
+class Asks(TaskApp):
+    """It calls another app while it is made ready."""
+
+    def init(self):
+        began = time.monotonic()
+        try:
+            self.answer = get_client().with_options(timeout=20).execute("task_apps:Basic", "same", "answered")
+        except Exception as error:
+            self.answer = str(error)
+        self.seconds = time.monotonic() - began
+
+    def told(self):
+        return self.answer, self.seconds
 
 
 class Broken(TaskApp):

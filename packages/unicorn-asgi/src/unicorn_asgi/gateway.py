@@ -42,6 +42,7 @@ class AsgiGateway:
         where the task was started, and take along whatever runs there.
         """
         scope: Scope | None = None
+        given_up = False  # for its client has left
         try:
             scope = self._scopes.http(exchange.request, common)
             if self._access:
@@ -51,6 +52,7 @@ class AsgiGateway:
             else:
                 await self.application(scope, exchange.receive, exchange.send)
         except BaseException as error:
+            given_up = isinstance(error, CancelledError) and exchange.hung_up
             self._failed(exchange, error)
         else:
             if not exchange.complete and not exchange.hung_up and not exchange.problem:
@@ -63,7 +65,7 @@ class AsgiGateway:
             left_out = ", ".join(response.dropped)
             self._log.debug("%s: left out of the response: %s", name_of(exchange.request), left_out)
         if not exchange.complete and not exchange.gone:
-            if exchange.begun or exchange.cancelled or exchange.request.error is not None:
+            if exchange.begun or exchange.cancelled or given_up or exchange.request.error is not None:
                 exchange.cut()
             else:
                 exchange.answer(500)
@@ -73,10 +75,12 @@ class AsgiGateway:
 
     def _failed(self, exchange: HttpExchange, error: BaseException) -> None:
         name = name_of(exchange.request)
-        if isinstance(error, ClientDisconnectedError) or (exchange.hung_up and isinstance(error, CancelledError)):
-            self._log.debug("%s: the client is gone", name)
-        elif isinstance(error, CancelledError) and exchange.cancelled:
+        if isinstance(error, CancelledError) and exchange.cancelled:
             self._log.warning("%s: cancelled, for the worker stops", name)
+        elif isinstance(error, CancelledError) and exchange.hung_up:
+            self._log.info("%s: cancelled, for its client has left", name)
+        elif isinstance(error, ClientDisconnectedError):
+            self._log.debug("%s: the client is gone", name)
         elif isinstance(error, RootPathError):
             self._log.error("%s: %s", name, error)
         else:

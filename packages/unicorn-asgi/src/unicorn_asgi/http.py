@@ -17,6 +17,7 @@ from unicorn_http.semantics.response import ResponseHead, early_hints, read_head
 
 Message = dict[str, Any]
 
+TOO_LONG = "the application sent more than the Content-Length it declared; the rest was cut"
 RETRY_AFTER = b"1"
 """Seconds after which a client may come again that was turned away (RFC 9110 section 10.2.3)."""
 
@@ -107,6 +108,7 @@ class HttpExchange(Struct, eq=False):
     _given: bool = False
     _body_over: bool = False
     _trailers: bool = False
+    _section: bytes = b""  # trailers so far
     _waiters: list[Future[None]] | None = None
 
     # What the connection tells
@@ -160,7 +162,10 @@ class HttpExchange(Struct, eq=False):
 
     async def send(self, message: Message) -> None:
         """Take the next message; waits while the client reads more slowly than the application sends."""
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError):
+            raise MessageError("the application sent what is no message: a dict with a type") from None
         response = self.response
         if kind == "http.response.start" and response is None:
             self.response = read_head(NUMBER_STATUSES[message["status"]], message.get("headers", ()), BYTE_LINES)
@@ -298,7 +303,7 @@ class HttpExchange(Struct, eq=False):
     def _within(self, body: bytes) -> bytes:
         """What of a block the declared length still allows."""
         if len(body) > self._left:
-            self.problem = "the application sent more than the Content-Length it declared; the rest was cut"
+            self.problem = TOO_LONG
             body = body[: self._left]
         self._left -= len(body)
         return body
@@ -346,15 +351,19 @@ class HttpExchange(Struct, eq=False):
 
     def _end_with_trailers(self, message: Mapping[str, Any]) -> None:
         """The trailer section, for a client that wants it (RFC 9110 section 10.1.4)."""
-        section = trailer_section(message.get("headers", ()))
+        self._section += trailer_section(message.get("headers", ()))
         if message.get("more_trailers", False):
-            raise MessageError("the application sent http.response.trailers with more_trailers: all must come at once")
+            return
         if not self.begun:
             self._block(b"")
         if self.response.chunked:
-            wanted = any(name == b"te" and b"trailers" in value.lower() for name, value in self.request.fields)
-            self._outlet.send(b"0\r\n%b\r\n" % (section if wanted else b""))
+            self._outlet.send(b"0\r\n%b\r\n" % (self._section if self._wants_trailers() else b""))
         self._end()
+
+    def _wants_trailers(self) -> bool:
+        """RFC 9110 section 10.1.4."""
+        codings = [coding for name, value in self.request.fields if name == b"te" for coding in value.split(b",")]
+        return b"trailers" in [coding.strip(b" \t").lower() for coding in codings]
 
     async def _send_file(self, span: FileSpan, more: bool) -> None:
         """Send a part of a file; without `more` it ends the response."""
@@ -371,7 +380,9 @@ class HttpExchange(Struct, eq=False):
         else:
             outlet.send(head)
             if self._left >= 0:
-                span = span.limited(self._left)
+                if span.count > self._left:
+                    self.problem = TOO_LONG
+                    span = span.limited(self._left)
                 self._left -= span.count
             await self._copy(span)
         if not more and (response.bodiless or response.chunked or not self._too_short()):

@@ -35,6 +35,7 @@ class Lifespan:
         self._stopped: Future[Outcome] = loop.create_future()
         self._task: Task[None] | None = None
         self._error: BaseException | None = None
+        self._ending = False
 
     async def start_up(self) -> bool:
         """Wait until the application has started; False if it has no lifespan.
@@ -48,10 +49,13 @@ class Lifespan:
         if self._started.done():
             done, message = self._started.result()
             if done:
+                self._task.add_done_callback(self._ended)
                 return True
             raise ApplicationError(*_failure("the application's startup failed (lifespan)", message))
         error, self._error = self._error, None
         if error is None and not self._required:
+            if self._begun:
+                self._log.warning("The application took in lifespan.startup and returned without answering it")
             return False
         if error is None:
             raise ApplicationError("the application has no lifespan: it returned without answering the startup event")
@@ -66,6 +70,7 @@ class Lifespan:
         task = self._task
         if task is None or task.done():
             return
+        self._ending = True
         self._events.put_nowait({"type": "lifespan.shutdown"})
         await _first(task, self._stopped, seconds)
         if self._stopped.done():
@@ -88,6 +93,12 @@ class Lifespan:
         except BaseException as error:
             if not isinstance(error, CancelledError):
                 self._error = error
+
+    def _ended(self, task: Task[None]) -> None:
+        """After it has started: it may leave before it is asked to, but what it raises is told."""
+        if self._error is not None and not self._ending:
+            self._log.error("The application's lifespan raised while it serves:\n%s", user_traceback(self._error))
+            self._error = None
 
     async def _receive(self) -> Message:
         message = await self._events.get()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from unicorn_http.semantics.response import TEXT_LINES, FieldLines, InvalidResponseError, LengthLine, Start
+from unicorn_http.semantics.response import BODILESS, TEXT_LINES, FieldLines, InvalidResponseError, LengthLine, Start
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
@@ -40,9 +40,8 @@ class NumberStatuses(dict[int, Start]):
             raise InvalidResponseError(f"the status must be an integer, not {type(status).__name__}")
         if not 200 <= status <= 999:
             raise InvalidResponseError(f"status {status} is no status of a response (200 to 999)")
-        # RFC 9110 section 6.4.1.
         line = f"HTTP/1.1 {int(status)} {_PHRASES.get(status, '')}\r\n"
-        entry = self[status] = int(status), line, status in (204, 304)
+        entry = self[status] = int(status), line, status in BODILESS
         return entry
 
 

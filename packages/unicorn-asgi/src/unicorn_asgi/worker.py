@@ -159,6 +159,8 @@ class AsgiWorker(ServingWorker):
             settings.limit_concurrency,
             settings.asgi_disconnect_grace_period,
         )
+        # Before the application starts: it may hang in its lifespan.
+        stacks.install(self._loop, self.log, self.pid, self.context.stacks, self._turns.request_of)
 
     def _until_done(self, run: Coroutine[Any, Any, Any]) -> Any:
         return self._loop.run_until_complete(run)
@@ -180,7 +182,6 @@ class AsgiWorker(ServingWorker):
 
     def run(self) -> None:
         loop = self._loop
-        stacks.install(loop, self.log, self.pid, self.context.stacks, self._turns.request_of)
         for fd in self.attention:
             loop.add_reader(fd, self.attend)
         self._connections.acceptor.watch()

@@ -50,7 +50,7 @@ class SerialCodec:
             while data:
                 data = self._step(data)
         except Refusal as error:
-            self._refuse(error)
+            self._refuse(error, data)
 
     def feed_eof(self) -> None:
         """An end between two requests is no news for the sink; one within a request is."""
@@ -59,7 +59,8 @@ class SerialCodec:
         if not clean:
             self._sink.on_abort(Disconnected("the client closed the connection in the middle of a request"))
 
-    def _refuse(self, error: Refusal) -> None:
+    def _refuse(self, error: Refusal, data: bytes) -> None:
+        """What was fed is refused, from the begin of `data` on."""
         self._state = IGNORE
         self._sink.on_abort(error)
 

@@ -261,6 +261,9 @@ class GreenWorker(BlockingWorker):
         while self._left and ready and len(self._calls) < self._limit:
             self._left -= 1
             connection = ready.popleft()
+            if not connection.queue:
+                self._connections.settle(connection)  # it was ended while it waited
+                continue
             # In this order, since a signal may ask between two of them.
             runner.request, runner.since, runner.connection = connection.queue[0], now, connection
             now = self._serve(connection, outbox, now)
@@ -301,7 +304,7 @@ class GreenWorker(BlockingWorker):
         self._settle(connection)
         if not self._in_turn:
             self._show(monotonic())
-        if self._ready or self._connections.finished:
+        if self._ready or self._connections.finished or not self._connections.acceptor.watching:
             self._soon()
 
     # Telling

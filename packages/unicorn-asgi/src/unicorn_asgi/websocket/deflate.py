@@ -30,8 +30,8 @@ def negotiate(offers: bytes) -> tuple[str, list[Extension]]:
     """
     try:
         parsed = parse_extension(offers.decode("latin-1"))
-    except InvalidHeaderFormat as error:
-        raise ValueError(str(error)) from None
+    except InvalidHeaderFormat:
+        raise ValueError("not a list of extensions") from None
     for name, parameters in parsed:
         if name != _FACTORY.name:
             continue

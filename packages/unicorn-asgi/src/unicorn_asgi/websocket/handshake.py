@@ -105,8 +105,8 @@ def read_upgrade(request: ListRequest, policy: WebSocketPolicy) -> Upgrade:
     if policy.compression and offers:
         try:
             extension, extensions = deflate.negotiate(offers)
-        except ValueError as error:
-            raise _wrong("extensions", str(error)) from None
+        except ValueError:
+            raise _wrong("extensions", "Sec-WebSocket-Extensions is malformed") from None
     return Upgrade(key, _subprotocols(request), extension, extensions)
 
 

@@ -18,6 +18,7 @@ class Access(Struct):
         client: its address; empty on a unix socket.
         began: when its head had come, wall clock (seconds since the epoch).
         took: seconds from then until its answer was handed over.
+        status: of the answer, "200 OK"; empty if there was none.
         sent: bytes of the answer's body.
         request_fields, response_fields: names in lower case.
         environ: variables for %({name}e)s.
@@ -73,8 +74,8 @@ _ATOMS: dict[str, Callable[[Access], str]] = {
     "U": lambda a: a.path,
     "q": lambda a: a.query,
     "H": lambda a: a.protocol,
-    "s": lambda a: a.status.split(" ", 1)[0],
-    "st": lambda a: a.status,
+    "s": lambda a: a.status.split(" ", 1)[0] or "-",
+    "st": lambda a: a.status or "-",
     "B": lambda a: str(a.sent),
     "b": lambda a: str(a.sent) if a.sent else "-",
     "f": lambda a: a.request_fields.get("referer", "-"),

@@ -45,7 +45,7 @@ class H1Codec(SerialCodec):
                     else:
                         self._take(request)
                 except Refusal as error:
-                    self._refuse(error)
+                    self._refuse(error, data)
                 return
         super().feed(data)
 
@@ -75,10 +75,15 @@ class H1Codec(SerialCodec):
                 self._scan.feed(held)
             return b""
         raw, rest = bytes(held[: end + 4]), bytes(held[end + 4 :])
-        held.clear()
         self._scan = None
         self._begin(raw)
+        held.clear()
         return rest
+
+    def _refuse(self, error: Refusal, data: bytes) -> None:
+        # Also in answer to a head that is not allowed: RFC 9110 section 9.3.2.
+        error.to_head = self._state == HEAD and (self._held or data).lstrip(b"\r\n").startswith(b"HEAD ")
+        super()._refuse(error, data)
 
     def _refuse_empty_lines(self) -> None:
         refusal = Refusal(400, "empty-lines", "too many empty lines before a request", "RFC 9112 section 2.2")

@@ -73,7 +73,8 @@ class SchemeFields:
         scheme = ""
         for name, secure in self._fields:
             if (value := watched.get(name)) is not None:
-                said = "https" if value == secure else "http"
+                # Each of several proxies may have added its line.
+                said = "https" if all(line == secure for line in value.split(b",")) else "http"
                 if scheme and said != scheme:
                     raise Refusal(400, "scheme", "the scheme fields contradict each other", "secure_scheme_headers")
                 scheme = said

@@ -18,6 +18,7 @@ class Refusal(CodecError):
         status: of the answer.
         reason: a stable code for logs and metrics.
         rule: where the rule stands.
+        to_head: the answer has no body, for the request is a HEAD.
     """
 
     def __init__(self, status: int, reason: str, text: str, rule: str) -> None:
@@ -25,6 +26,7 @@ class Refusal(CodecError):
         self.status = status
         self.reason = reason
         self.rule = rule
+        self.to_head = False
 
 
 def too_many_requests() -> Refusal:

@@ -26,6 +26,8 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(r"[1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
+BODILESS = (204, 205, 304)
+"""Status codes of final responses that have no body (RFC 9110 sections 6.4.1 and 15.3.6)."""
 Field = TypeVar("Field", bound=Hashable)
 
 
@@ -112,8 +114,7 @@ class TextStatuses(dict[str, Start]):
         if status[0] == "1":
             raise InvalidResponseError(f"status {status!r}: informational responses are the server's")
         code = int(status[:3])
-        # RFC 9110 section 6.4.1.
-        entry = code, f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n", code in (204, 304)
+        entry = code, f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n", code in BODILESS
         if len(self) < self.LARGEST:
             self[status] = entry
         return entry
@@ -170,12 +171,19 @@ def read_head(start: Start, fields: Iterable[Any], lines: FieldLines[Any]) -> Re
             if content_length is not None:
                 raise InvalidResponseError("Content-Length is declared twice")
             content_length = line.length
-            if code == 204:
+            if code == 204 or code == 205:
                 continue  # RFC 9110 section 8.6
         elif not line:
             dropped += (lines.name(field).lower(),)
         text += line
+    if code == 205:
+        text += "Content-Length: 0\r\n"  # RFC 9110 section 15.3.6
     return ResponseHead(code, forbids_body, content_length, dropped, text, fields)
+
+
+def may_be_value(text: str) -> bool:
+    """It can be the value of a field (RFC 9110 section 5.5)."""
+    return _VALUE.fullmatch(text) is not None
 
 
 def early_hints(fields: Iterable[tuple[str, str]]) -> str:

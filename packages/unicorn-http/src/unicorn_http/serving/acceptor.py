@@ -22,6 +22,8 @@ GREEDY = 64
 """Connections accepted in a row by a worker that is alone; one of several leaves the others their share."""
 STEP_BACK = 0.05
 """Seconds that a worker leaves a new connection to another; that may be stopped, though it looks idle."""
+HASTE = 1.0
+"""Seconds for which it does not do so once it has waited in vain, to keep about as many connections as the other."""
 LOOK_AGAIN = 0.002
 """Seconds until it looks whether the other has taken it."""
 RETRY = 1.0
@@ -87,6 +89,8 @@ class Acceptor:
         self._exclusive = False
         self._stepped_back = False
         self._waiting_since = 0.0  # when it stepped back from a connection of which it does not know that it is gone
+        self._in_vain = False  # it has stepped back for long enough
+        self._uneven_until = 0.0  # the other was given its chance
         self._resume_at = float("inf")  # when an interruption ends by itself
         self._exhausted_at = float("-inf")  # when the system last had no descriptor
         self._add(None, listeners)
@@ -171,13 +175,14 @@ class Acceptor:
         if not self._shared or self._row.alone():
             return GREEDY
         loaded = held and not self._pace.fast and self._row.another_has_less()
-        if loaded or (self._even and self._row.another_keeps_fewer()):
+        if loaded or (self._even and now >= self._uneven_until and self._row.another_keeps_fewer()):
             if not self._waiting_since:
                 self._waiting_since = now
             if now - self._waiting_since < STEP_BACK:
                 self.pause(now + LOOK_AGAIN)
                 self._stepped_back = True
                 return 0
+            self._in_vain = True
         return 1
 
     def accept(self, fd: int, now: float) -> Arrival | None:
@@ -188,6 +193,7 @@ class Acceptor:
             try:
                 sock, address = source.listener.accept()
             except BlockingIOError:
+                self._in_vain = False
                 # A unix socket that turns new clients away would look ready for ever.
                 if now >= source.ends_at or (source.listener.is_unix and source.listener.turns_away()):
                     self._close(fd)
@@ -201,6 +207,9 @@ class Acceptor:
                     self._close(fd)
                     return None
                 continue  # the client was gone before it was accepted
+            if self._in_vain:
+                self._in_vain = False
+                self._uneven_until = now + HASTE
             return sock, address, source
 
     def _wait_for_descriptors(self, error: OSError, now: float) -> None:

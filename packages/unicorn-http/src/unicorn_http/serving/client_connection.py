@@ -126,7 +126,10 @@ class ClientConnection(ClientSocket):
 
     def on_abort(self, error: CodecError) -> None:
         if self._unfinished is None:
-            self.on_request(self.new_request())
+            request = self.new_request()
+            if isinstance(error, Refusal) and error.to_head:
+                request.method = "HEAD"
+            self.on_request(request)
         self._unfinished.error = error
 
     def on_control(self, data: bytes, last: bool) -> None:

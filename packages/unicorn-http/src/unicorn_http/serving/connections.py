@@ -11,7 +11,7 @@ from unicorn_http.serving.acceptor import Acceptor, Arrival
 from unicorn_http.serving.opened import Kept
 from unicorn_http.serving.opening import Opener
 from unicorn_http.serving.pace import Pace
-from unicorn_http.serving.states import CLOSED, FLUSHING, HANDSHAKING, READING, Persistence
+from unicorn_http.serving.states import CLOSED, FLUSHING, HANDSHAKING, LINGER, READING, Persistence
 from unicorn_http.serving.times import Times
 
 SWEEP = 1.0
@@ -118,6 +118,8 @@ class Connections(Generic[C]):
     def settle(self, connection: C) -> None:
         """After a connection was worked on: watch it, or forget it."""
         if connection.state is CLOSED:
+            if self.by_fd.get(connection.fd) is not connection:
+                return  # that was done, and the descriptor is perhaps another one's
             connection.unwatch()
             del self.by_fd[connection.fd]
             connection.socket.close()
@@ -173,6 +175,9 @@ class Connections(Generic[C]):
             if connection.idle:
                 connection.since = now
                 connection.patience = self._patience
+            else:
+                # The rest of a request may still come, but not so late that the worker has to be killed for it.
+                connection.patience = max(0.0, patience - SWEEP - LINGER)
         arrivals = self.acceptor.leave(ends, now)
         self.acceptor.watch()
         return self._new_ones(arrivals, now)

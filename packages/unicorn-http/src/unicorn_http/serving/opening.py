@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
 
+from unicorn_core.errors import SettingError
 from unicorn_core.observe.limiter import RateLimiter
 from unicorn_core.observe.logs import Logger
 from unicorn_core.settings.registry import Settings
@@ -155,6 +156,11 @@ def check(settings: Settings) -> None:
         from unicorn_http.serving import tls
 
         tls.prepare(settings)
+    elif settings.cert_reqs != "none":
+        # Who asks for certificates does not want to speak plain HTTP because a line is missing.
+        raise SettingError(
+            f"setting cert_reqs ({settings.origin('cert_reqs')}): needs certfile, the server's certificate"
+        )
 
 
 def _proxies(settings: Settings) -> TrustedPeers:

@@ -1,7 +1,7 @@
 """The log of requests that are refused, or would be."""
 
 from unicorn_core.observe.limiter import RateLimiter
-from unicorn_core.observe.logs import Logger
+from unicorn_core.observe.logs import Logger, printable
 from unicorn_http.codec import Peer
 from unicorn_http.semantics.refusal import Refusal
 
@@ -22,4 +22,4 @@ class RefusalLog:
 
     def _tell(self, text: str, peer: Peer, refusal: Refusal) -> None:
         client = peer.name
-        self._warn(text, client, refusal.status, refusal, refusal.reason, refusal.rule)
+        self._warn(text, client, refusal.status, printable(str(refusal)), refusal.reason, refusal.rule)

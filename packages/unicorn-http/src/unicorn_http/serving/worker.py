@@ -11,6 +11,7 @@ from unicorn_core.observe.access import compile_format
 from unicorn_core.settings.registry import Settings
 from unicorn_core.worker.base import Context, Worker
 from unicorn_http.semantics.forwarded import TrustedPeers
+from unicorn_http.semantics.response import may_be_value
 from unicorn_http.serving import opening
 from unicorn_http.serving.connections import Connections
 from unicorn_http.serving.refusals import RefusalLog
@@ -42,6 +43,11 @@ class ServingWorker(Worker):
         compile_format(settings.access_log_format)
         make_protocol = plugins.load(plugins.PROTOCOLS, settings.protocol)
         make_protocol(settings, ServerFields(None), lambda peer, refusal: None)
+        if not may_be_value(settings.server_header):
+            raise SettingError(
+                f"setting server_header = {settings.server_header!r} ({settings.origin('server_header')}): "
+                "a field's value has no control or non-latin-1 characters"
+            )
         opening.check(settings)
 
     def taken(self, connection: Any) -> None:

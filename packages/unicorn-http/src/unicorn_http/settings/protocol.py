@@ -123,8 +123,8 @@ SETTINGS = (
         Integer(0, 100),
         50,
         _HTTP,
-        "Percent of the threads that may be busy with one request for longer than timeout; with more of them the "
-        "worker is replaced, gracefully. 0: it never is.",
+        "If so many percent of the threads are busy with one request for longer than timeout, the worker is replaced, "
+        "gracefully. 0: it never is.",
         ("--stuck-threads",),
     ),
 )

@@ -172,6 +172,8 @@ class BlockingWorker(ServingWorker):
                 connection.linger()
             elif connection.state is HANDSHAKING:
                 connection.shake_hands(now)
+            elif connection.queue and connection in self._ready:
+                continue  # what it held met a client that reads slowly, or is gone: when its turn comes that is seen
             elif event & WRITE:
                 connection.flush()
             else:

@@ -231,7 +231,7 @@ class Connection(PolledConnection):
         elif self.queue:
             return False  # its requests wait to be run, not for the client
         elif self.codec.pending:
-            limit = times.body if self.codec.pending_body else times.head
+            limit = min(times.body if self.codec.pending_body else times.head, self.patience)
         else:
             limit = min(times.keepalive if self.served else times.head, self.patience)
         return now - self.since > limit
