@@ -149,7 +149,7 @@ Path("reported").write_text("x")
 
 
 def test_ctrl_c_right_at_the_start_leaves_nobody_hanging(tmp_path: Path) -> None:
-    script = "detach_stdio(); time.sleep(0.2); background.started()"
+    script = "detach_stdio(); time.sleep(3); background.started()"
     command = [sys.executable, "-c", PRELUDE.replace("print", "open('up', 'w').write('x'); print") + script]
     for pause in (0, 0.0005, 0.001, 0.002, 0.004, 0.008):
         with contextlib.suppress(FileNotFoundError):

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import pickle
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ from unicorn_core.dispatch import (
 from unicorn_core.errors import ApplicationError, SettingError
 from unicorn_core.testing.server import wait_until
 
-from .support.tasks import BASIC, OTHER, in_threads
+from .support.tasks import APPS, BASIC, OTHER, in_threads
 
 
 @pytest.fixture(scope="module")
@@ -388,6 +390,98 @@ def test_after_the_end_there_is_nothing_left(monkeypatch) -> None:
         client.execute(BASIC, "noop")
     with pytest.raises(RuntimeError, match="not running"):
         _ = dispatcher.client
+
+
+def test_what_runs_is_not_started_a_second_time(running: Dispatcher) -> None:
+    pid = running.pid
+    with pytest.raises(RuntimeError, match=r"started already: stop\(\) it first"):
+        running.start()
+    assert running.pid == pid
+    assert running.client.execute(BASIC, "same", 1) == 1
+
+
+def test_a_dispatcher_can_be_started_again_after_its_end() -> None:
+    dispatcher = Dispatcher(apps=[BASIC])
+    for number in range(2):
+        with dispatcher:
+            assert dispatcher.client.execute(BASIC, "same", number) == number
+        dispatcher.stop()
+
+
+def test_a_forked_child_that_leaves_the_block_ends_nothing(running: Dispatcher) -> None:
+    path = running._endpoint.path
+    pid = os.fork()
+    if pid == 0:
+        try:
+            running.__exit__(None, None, None)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.path.exists(path)
+    assert running.client.execute(BASIC, "same", 1) == 1
+
+
+def test_after_its_death_calls_are_refused_at_once() -> None:
+    with Dispatcher(apps=[BASIC], loglevel="critical") as dispatcher:
+        client = dispatcher.client
+        assert client.execute(BASIC, "same", 1) == 1  # over a connection that is kept
+        os.kill(dispatcher.pid, signal.SIGKILL)
+        patient = client.with_options(timeout=0)
+        calls = [
+            lambda: client.execute(BASIC, "noop"),
+            lambda: patient.execute(BASIC, "noop"),
+            lambda: next(patient.stream(BASIC, "count", 1)),
+            lambda: asyncio.run(patient.execute_async(BASIC, "noop")),
+        ]
+        for future in in_threads(calls):
+            with pytest.raises(DispatcherUnavailable, match=rf"{BASIC}\.\w+: the dispatcher "):
+                future.result(10)
+
+
+def test_a_dispatcher_that_a_thread_has_started_looks_after_its_workers(capfd) -> None:
+    def in_a_thread() -> None:
+        with Dispatcher(apps=[BASIC], workers=1, loglevel="error") as dispatcher:
+            client = dispatcher.client
+            for _ in range(3):
+                first = client.execute(BASIC, "pid")
+                os.kill(first, signal.SIGKILL)
+                wait_until(lambda first=first: pids(client) - {first}, timeout=20, what="a successor")
+                assert client.with_options(timeout=20).execute(BASIC, "pid") != first
+
+    def pids(client) -> set[int]:
+        return {worker["pid"] for worker in client.status()["workers"] if worker["state"] == "ready"}
+
+    in_threads([in_a_thread])[0].result(60)
+    log = capfd.readouterr().err
+    assert log.count("was sent SIGKILL") == 3
+    assert "is killed" not in log
+
+
+CHILD_THAT_STAYS = """
+if os.fork() == 0:
+    os.closerange(0, 3)
+    until = time.monotonic() + 40
+    while os.path.exists(dispatcher._endpoint.folder) and time.monotonic() < until:
+        time.sleep(0.05)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(3)", "os._exit(1)", "os.kill(os.getpid(), 9)", CHILD_THAT_STAYS])
+def test_a_program_that_ends_without_stopping_it_leaves_nothing_behind(end: str) -> None:
+    code = f"""
+import os, sys, time
+from unicorn_core.dispatch import Dispatcher
+dispatcher = Dispatcher(apps=["{BASIC}"], loglevel="critical")
+dispatcher.start()
+print(dispatcher._endpoint.folder, flush=True)
+{end}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, cwd=APPS)
+    assert done.stderr == ""
+    folder = done.stdout.strip()
+    assert folder
+    wait_until(lambda: not os.path.exists(folder), timeout=30, what="the folder being removed")
 
 
 def test_without_a_dispatcher_the_error_says_what_to_set(monkeypatch) -> None:

@@ -4,10 +4,13 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -20,9 +23,44 @@ from unicorn_core.dispatch import (
     TaskTimeout,
     WorkerCrashed,
 )
+from unicorn_core.dispatch.client.client import Client
+from unicorn_core.dispatch.client.local import LocalBackend
 from unicorn_core.testing.server import wait_until
 
-from .support.tasks import BASIC, in_threads
+from .support.tasks import APPS, BASIC, in_threads
+
+EXHAUSTED = """
+import os, resource, signal, socket, sys, time
+from unicorn_core.dispatch import Dispatcher
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with Dispatcher(["task_apps:Basic"], workers=2) as dispatcher:
+    client = dispatcher.client.with_options(timeout=20)
+    worker = client.status()["workers"][0]["pid"]
+    ready, told = os.pipe()
+    greedy = os.fork()
+    if not greedy:
+        taken = []
+        try:
+            while True:
+                taken.append(socket.socket(socket.AF_UNIX))
+                taken[-1].settimeout(1)
+                taken[-1].connect(dispatcher._endpoint.path)
+                taken[-1].recv(10)
+        except OSError:
+            os.write(told, b".")
+        sys.stdin.read()
+        os._exit(0)
+    os.read(ready, 1)
+    os.kill(worker, signal.SIGKILL)
+    sys.stdin.read()
+    os.kill(greedy, signal.SIGKILL)
+    until = time.monotonic() + 30
+    while [each["state"] for each in client.status()["workers"]] != ["ready"] * 2:
+        if time.monotonic() > until:
+            raise SystemExit("no successor")
+        time.sleep(0.05)
+    assert client.execute("task_apps:Basic", "same", 1) == 1
+"""
 
 
 def alive(pid: int) -> bool:
@@ -81,6 +119,75 @@ def test_what_was_at_the_worker_ahead_of_its_time_is_run_again_elsewhere(tmp_pat
         with pytest.raises(WorkerCrashed):
             slow.result(20)
         assert path.read_text() == "ran\n" * 3
+
+
+def test_calls_outlast_a_series_of_crashes_with_pauses_between_the_workers() -> None:
+    with Dispatcher(apps=[BASIC], workers=1, loglevel="critical") as dispatcher:
+        client = dispatcher.client.with_options(timeout=40)
+        futures = in_threads([lambda: client.execute(BASIC, "nap", 0.2)] * 12)
+        pauses = 0
+        for _ in range(4):
+            wait_until(lambda: running(client) == 1, timeout=20)
+            (worker,) = client.status()["workers"]
+            os.kill(worker["pid"], signal.SIGKILL)
+            wait_until(lambda pid=worker["pid"]: pid not in [each["pid"] for each in client.status()["workers"]])
+            pauses += not client.status()["workers"]
+            futures += in_threads([lambda: client.execute(BASIC, "same", "new")])
+        errors = [error for future in futures if (error := future.exception(40))]
+        assert pauses
+        assert len(errors) <= 4
+        assert all(isinstance(error, WorkerCrashed) for error in errors)
+
+
+def test_a_call_that_was_passed_over_for_a_list_is_run_elsewhere_after_a_crash(tmp_path: Path) -> None:
+    app = "task_apps:Lists"
+    with Dispatcher(apps=[app], workers=1, loglevel="critical") as dispatcher:
+        client = dispatcher.client.with_options(timeout=30)
+        lists = in_threads([lambda: client.execute(app, "slow", 1)])
+        wait_until(lambda: running(client) == 1)
+        (other,) = in_threads([lambda: client.execute(app, "note", str(tmp_path / "noted"))])
+        wait_until(lambda: sum(worker["running"] for worker in client.status()["workers"]) == 1)
+        time.sleep(0.2)
+        lists += in_threads([lambda: client.execute(app, "slow", 2)])
+        time.sleep(1.5)  # the list is complete, and runs
+        assert not (tmp_path / "noted").exists()
+        os.kill(client.status()["workers"][0]["pid"], signal.SIGKILL)
+        for future in lists:
+            with pytest.raises(WorkerCrashed):
+                future.result(30)
+        assert other.result(30) == "noted"
+        assert (tmp_path / "noted").read_text() == "noted\n"
+
+
+def test_a_worker_that_cannot_be_connected_for_want_of_descriptors_is_replaced_later() -> None:
+    command = [sys.executable, "-c", EXHAUSTED]
+    with subprocess.Popen(command, cwd=APPS, stdin=PIPE, stderr=PIPE, text=True) as program:
+        log = []
+        for line in program.stderr:
+            log.append(line)
+            if "cannot be connected and is killed: Too many open files" in line:
+                break
+        _, rest = program.communicate("go on", timeout=50)
+    assert program.returncode == 0, "".join([*log, rest])
+    assert "Traceback" not in "".join([*log, rest])
+
+
+def test_answers_that_nobody_waited_for_leave_no_memory_behind() -> None:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    with Dispatcher(apps=[BASIC], workers=1) as dispatcher:
+        client = dispatcher.client
+        worker = client.status()["workers"][0]["pid"]
+        for _ in range(12):
+            with pytest.raises(TaskTimeout):
+                client.with_options(timeout=0.02).execute(BASIC, "pieces_at_once", 8 << 20, 0.05)
+
+        def shared() -> int:
+            links = [os.readlink(each) for each in Path(f"/proc/{worker}/fd").iterdir()]
+            return sum("memfd:unicorn dispatch" in link for link in links)
+
+        wait_until(lambda: running(client) == 0)
+        assert shared() <= 4
 
 
 def test_an_action_marked_so_runs_again_after_a_crash_once(tmp_path: Path) -> None:
@@ -252,6 +359,30 @@ def test_what_is_more_urgent_runs_first(tmp_path: Path) -> None:
         assert order == ["high", "usual", "low"]
 
 
+def test_calls_do_not_wait_for_a_worker_that_boots_slowly_while_another_is_ready(tmp_path: Path, monkeypatch) -> None:
+    import task_apps
+
+    monkeypatch.setattr(task_apps.SlowSecond, "folder", str(tmp_path))
+    with Dispatcher(apps=[task_apps.SlowSecond], workers=2, loglevel="critical") as dispatcher:
+        client = dispatcher.client.with_options(timeout=30)
+        (tmp_path / "armed").touch()
+        for worker in client.status()["workers"]:
+            os.kill(worker["pid"], signal.SIGKILL)
+        wait_until(lambda: all(worker["state"] == "booting" for worker in client.status()["workers"]))
+        futures = in_threads([lambda: client.execute("task_apps:SlowSecond", "pid")] * 10)
+        pids = {future.result(20) for future in futures}
+        (slow,) = [worker for worker in client.status()["workers"] if worker["state"] != "ready"]
+        assert slow["pid"] not in pids
+        assert len(pids) == 1
+
+
+def test_an_init_that_could_only_wait_for_itself_is_told_so_at_once() -> None:
+    with Dispatcher(apps=[BASIC, "task_apps:Asks"], workers=1) as dispatcher:
+        told, seconds = dispatcher.client.execute("task_apps:Asks", "told")
+        assert "wait for itself" in told
+        assert seconds < 5
+
+
 def test_instant_calls_do_not_wait_behind_long_ones_while_a_worker_is_free() -> None:
     with Dispatcher(apps=[BASIC], workers=3) as dispatcher:
         client = dispatcher.client
@@ -338,6 +469,30 @@ def test_calls_under_way_finish_when_the_dispatcher_ends() -> None:
     dispatcher.stop()
     for future in futures:
         assert future.result(10)
+
+
+def test_calls_that_come_during_the_end_are_refused_at_once() -> None:
+    dispatcher = Dispatcher(apps=[BASIC], workers=1)
+    dispatcher.start()
+    client = Client(LocalBackend(dispatcher._endpoint.path))
+    (slow,) = in_threads([lambda: client.execute(BASIC, "nap", 1.5)])
+    assert client.status()["size"] == 1  # over a second connection
+    wait_until(lambda: running(client) == 1)
+    (end,) = in_threads([dispatcher.stop])
+
+    def refused() -> bool:
+        try:
+            client.with_options(timeout=0.3).execute(BASIC, "noop")
+        except DispatcherUnavailable as error:
+            return "is stopping" in str(error)
+        except TaskTimeout:
+            return False  # it had not been told yet
+        return False
+
+    wait_until(refused, what="the dispatcher refusing calls")
+    assert not slow.done()
+    assert slow.result(10)
+    end.result(20)
 
 
 def test_the_end_waits_no_longer_for_calls_than_the_setting_says() -> None:

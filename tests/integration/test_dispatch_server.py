@@ -39,6 +39,14 @@ class Model(TaskApp):
         time.sleep(float(seconds))
         return os.getpid()
 
+    def rows(self, limit, seconds):
+        for number in range(limit):
+            time.sleep(seconds)
+            yield number
+
+    def length(self, text):
+        return len(text)
+
     def who(self):
         return [os.getuid(), os.getgid(), os.environ.get("FROM_RAW_ENV")]
 
@@ -185,6 +193,78 @@ def test_when_the_dispatcher_is_told_to_stop_a_successor_takes_over(server) -> N
     os.kill(dispatcher_pid(server), signal.SIGTERM)
     dispatcher_pid(server, 2)
     assert isinstance(ask(server, "/pid"), int)
+
+
+def test_calls_over_connections_there_are_go_on_with_the_successor_while_the_old_one_finishes(server) -> None:
+    client = Client(LocalBackend(_socket(server))).with_options(timeout=20)
+    futures = in_threads([lambda: client.execute("app:Model", "nap", 0.2)] * 4)  # as many connections
+    assert all(future.result(20) for future in futures)
+    before = task_pids(server)
+    old = dispatcher_pid(server)
+    (long,) = in_threads([lambda: client.execute("app:Model", "nap", 4)])
+    wait_until(lambda: _running(server) == 1)
+    os.kill(old, signal.SIGTERM)
+    began = time.monotonic()
+    pids = {client.execute("app:Model", "pid") for _ in range(20)}
+    assert not pids & before
+    assert isinstance(ask(server, "/pid"), int)
+    assert time.monotonic() - began < 3.5
+    assert alive(old)
+    assert long.result(20) in before
+    wait_until(lambda: not alive(old), what="the old dispatcher ending")
+
+
+def test_what_is_under_way_on_a_shared_connection_is_finished_while_new_calls_go_to_the_successor(server) -> None:
+    client = Client(LocalBackend(_socket(server))).with_options(timeout=20)
+
+    async def main() -> None:
+        before = task_pids(server)
+        rows = client.stream_async("app:Model", "rows", 200, 0.02)
+        assert await anext(rows) == 0
+        long = asyncio.create_task(client.execute_async("app:Model", "nap", 2.5))
+        await asyncio.sleep(0.2)
+        os.kill(dispatcher_pid(server), signal.SIGTERM)
+        calls = [asyncio.create_task(client.execute_async("app:Model", "pid")) for _ in range(20)]
+        assert not {await each for each in calls} & before
+        values = [value async for value in client.stream_async("app:Model", "rows", 3, 0.0)]
+        assert values == [0, 1, 2]
+        assert [value async for value in rows] == [*range(1, 200)]
+        assert await long in before
+        assert not {await client.execute_async("app:Model", "pid") for _ in range(5)} & before
+
+    asyncio.run(main())
+
+
+def test_calls_under_load_do_not_notice_that_the_dispatcher_is_replaced(server) -> None:
+    client = Client(LocalBackend(_socket(server))).with_options(timeout=20)
+    stop = threading.Event()
+    done: list[int] = []
+
+    def load(size: int) -> None:
+        while not stop.is_set():
+            assert client.execute("app:Model", "length", "x" * size) == size
+            done.append(size)
+
+    async def load_async() -> None:
+        async def some() -> None:
+            while not stop.is_set():
+                assert await client.execute_async("app:Model", "length", "x" * 300_000) == 300_000
+                done.append(0)
+
+        await asyncio.gather(*(some() for _ in range(4)))
+
+    futures = in_threads([lambda size=size: load(size) for size in (1, 1, 1000, 300_000, 2_000_000)])
+    futures += in_threads([lambda: asyncio.run(load_async())])
+    for count in (2, 3, 4):
+        enough = len(done) + 50
+        wait_until(lambda enough=enough: len(done) > enough)
+        os.kill(dispatcher_pid(server, count - 1), signal.SIGTERM)
+        server.wait_for("Dispatcher ready", count=count)
+    enough = len(done) + 50
+    wait_until(lambda: len(done) > enough)
+    stop.set()
+    for future in futures:
+        future.result(25)
 
 
 def test_a_reload_replaces_task_workers_and_takes_new_code_and_the_stash_stays(server, tmp_path) -> None:

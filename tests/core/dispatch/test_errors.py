@@ -44,7 +44,7 @@ EXAMPLES: list[tuple[DispatchError, str]] = [
     (TaskFailed("", "KeyError"), "KeyError"),
     (TaskFailed(), "the task failed"),
     (ActionNotFound(app="m:A", action="_x"), "m:A._x: the app has no such action"),
-    (NoWorkers(app="m:A"), "m:A: no task worker holds the app, and none is booting"),
+    (NoWorkers(app="m:A"), "m:A: the task that calls could only wait for its own worker"),
     (AppNotLoaded(app="m:B"), "m:B: no such app is loaded; is it in dispatch_apps?"),
     (ProtocolError("garbage"), "garbage"),
     (PayloadTooLarge(size=10, limit=5),

@@ -3,18 +3,21 @@
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from unicorn_core.dispatch.app import TaskApp, batched
-from unicorn_core.dispatch.wire import flow
+from unicorn_core.dispatch.rules.places import WINDOW, begun
+from unicorn_core.dispatch.wire import flow, shared
 from unicorn_core.dispatch.wire.blocking import Wire
 from unicorn_core.dispatch.wire.frames import LIMIT, Flag, Frame, Kind, encode, route
 from unicorn_core.dispatch.wire.serialization import Serializer
+from unicorn_core.dispatch.wire.slabs import RETAINED
 from unicorn_core.dispatch.worker.execution import Execution
 from unicorn_core.dispatch.worker.inbox import Inbox, OwnInbox, SharedInbox
-from unicorn_core.worker.scoreboard import IN_FLIGHT, REQUESTS, Row, Scoreboard
+from unicorn_core.worker.scoreboard import IN_FLIGHT, PASSED_OVER, REQUESTS, Row, Scoreboard
 
 QUIET = logging.getLogger("unicorn.test")
 
@@ -36,9 +39,22 @@ class Peer:
         if isinstance(self.inbox, SharedInbox):
             threading.Thread(target=self.inbox.read, daemon=True).start()
 
-    def send(self, number: int, *args: object, kind: Kind = Kind.REQUEST, body: bytes = b"", flags: int = 0) -> None:
+    def send(
+        self,
+        number: int,
+        *args: object,
+        kind: Kind = Kind.REQUEST,
+        body: bytes = b"",
+        flags: int = 0,
+        action: str = "double",
+    ) -> None:
         body = body or Serializer().pack_call(args, {})[0]
-        self.socket.sendall(b"".join(encode(Frame(kind, number, route("a:A", "double"), body, flags=flags))))
+        self.socket.sendall(b"".join(encode(Frame(kind, number, route("a:A", action), body, flags=flags))))
+
+    def begun(self, count: int) -> list[int]:
+        """The places, of so many, whose calls seem to have been taken."""
+        highest, passed = int(self.row.cells[REQUESTS]), int(self.row.cells[PASSED_OVER])
+        return [place for place in range(1, count + 1) if begun(place, highest, passed)]
 
     def end(self) -> None:
         self.socket.shutdown(socket.SHUT_WR)
@@ -65,6 +81,50 @@ def test_the_row_tells_how_many_calls_were_taken_and_how_many_run(peer: Peer) ->
     for task in (second, third):
         peer.inbox.forget(task)
     assert peer.cells() == (3, 0)
+
+
+def test_the_row_tells_which_calls_were_passed_over_for_a_list(peer: Peer) -> None:
+    for number, action in enumerate(["double", "other", "double", "third", "double", "other"], 1):
+        peer.send(number, action=action)
+    first = peer.inbox.take()
+    assert peer.begun(6) == [1]
+    like = first.frame.route
+    assert peer.inbox.take_like(like, float("inf")).place == 3
+    assert peer.begun(6) == [1, 3]
+    assert peer.inbox.take_like(like, float("inf")).place == 5
+    assert peer.begun(6) == [1, 3, 5]
+    second = peer.inbox.take()
+    assert peer.begun(6) == [1, 2, 3, 5]
+    assert peer.inbox.take_like(second.frame.route, float("inf")).place == 6
+    assert peer.begun(6) == [1, 2, 3, 5, 6]
+    assert peer.inbox.take().place == 4
+    assert peer.begun(6) == [1, 2, 3, 4, 5, 6]
+
+
+def test_no_more_calls_are_passed_over_than_the_row_can_tell(peer: Peer) -> None:
+    peer.send(1)
+    for number in range(2, WINDOW + 2):
+        peer.send(number, action="other")
+    peer.send(WINDOW + 2)
+    peer.end()
+    like = peer.inbox.take().frame.route
+    assert peer.inbox.take_like(like, time.monotonic() + 0.2) is None
+    peer.inbox.take()
+    assert peer.inbox.take_like(like, time.monotonic() + 10).place == WINDOW + 2
+    assert peer.begun(WINDOW + 2) == [1, 2, WINDOW + 2]
+
+
+def test_answers_that_nobody_gives_back_are_waited_for_up_to_a_number_of_bytes(peer: Peer) -> None:
+    buffer = bytes(RETAINED // 4)
+    for number in range(10):
+        _, descriptors = peer.inbox.lend(number, [buffer])
+        if not descriptors:
+            pytest.skip("no shared memory here")
+        shared.close(descriptors)
+    assert [number for number, _ in peer.inbox._lent] == [6, 7, 8, 9]
+    for number in (6, 7, 8, 9):
+        peer.inbox._take_back(number)
+    assert peer.inbox._lent_size == 0
 
 
 def test_many_threads_count_right() -> None:

@@ -1,5 +1,7 @@
 """Who waits is served by urgency, in turn among equals, and everybody in the end."""
 
+import weakref
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -119,6 +121,18 @@ def test_memory_is_that_of_those_who_wait() -> None:
         order.put(one := Request("one", app=f"app {n}"))
         order.remove(one)
     assert len(order._oldest) == len(order._counts) == 2
+
+
+def test_what_was_taken_out_is_not_kept_though_others_wait() -> None:
+    order = waiting(Request("stays"))
+    gone = []
+    for n in range(50):
+        request = Request(f"{n}", arrived=n)
+        gone.append(weakref.ref(request))
+        order.put(request)
+        order.remove(request)
+        del request
+    assert not any(reference() for reference in gone)
 
 
 class OrderMachine(RuleBasedStateMachine):

@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import os
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -211,11 +213,67 @@ def test_as_many_consumers_as_threads_fill_a_worker() -> None:
 
 def test_a_batched_action_is_sent_up_to_a_whole_batch() -> None:
     async def scenario(router: Router) -> None:
-        (worker,) = await workers(router, 1, batches={"run": 4})
+        (worker,) = await workers(router, 1, batches={"run": 4}, waits={"run": 60.0})
         for _ in range(9):
             router.submit(call())
         await turn()
         assert len(worker.requests) == 4
+
+    play(scenario)
+
+
+def test_what_cannot_join_a_list_any_more_is_left_to_other_workers() -> None:
+    async def scenario(router: Router) -> None:
+        (worker,) = await workers(router, 1, batches={"run": 4}, waits={"run": 0.0})
+        for action in ("run", "run", "other"):
+            router.submit(call(action))
+        await turn()
+        assert len(worker.requests) == 1
+        second = Played(router, 2, batches={"run": 4})
+        router.ready(second.member)
+        await turn()
+        assert len(second.requests) == 1
+        worker.answer()
+        await turn()
+        assert len(worker.requests) == 2
+
+    play(scenario)
+
+
+def test_a_list_is_gathered_past_calls_of_other_actions_which_do_not_follow_into_it() -> None:
+    async def scenario(router: Router) -> None:
+        (worker,) = await workers(router, 1, batches={"run": 4}, waits={"run": 60.0})
+        calls = [call(action) for action in ("run", "other", "run", "other")]
+        for each in calls:
+            router.submit(each)
+        await turn()
+        assert [*worker.member.given.values()] == [calls[0], calls[2]]
+        router.submit(late := call())
+        await turn()
+        assert late.number
+        assert worker.member.load == 5
+        for _ in range(3):
+            worker.answer()
+        await turn()
+        assert [*worker.member.given.values()] == [calls[1]]
+
+    play(scenario)
+
+
+def test_a_list_is_gathered_past_others_only_while_it_is_open() -> None:
+    async def scenario(router: Router) -> None:
+        (worker,) = await workers(router, 1, batches={"run": 4}, waits={"run": 0.05})
+        router.submit(call())
+        router.submit(call("other"))
+        await turn()
+        await asyncio.sleep(0.1)
+        router.submit(late := call())
+        await turn()
+        assert not late.number
+        worker.answer()
+        await turn()
+        assert not late.number
+        assert len(worker.requests) == 2
 
     play(scenario)
 
@@ -283,15 +341,181 @@ def test_a_full_queue_is_told_with_its_depth_and_keeps_nothing() -> None:
     play(scenario, queue_size=2)
 
 
-def test_nobody_holds_the_app() -> None:
+def test_only_an_app_that_is_not_configured_is_refused_when_there_is_no_worker() -> None:
     async def scenario(router: Router) -> None:
         with pytest.raises(AppNotLoaded):
             router.submit(call(app="c:C"))
-        with pytest.raises(NoWorkers):
+        waiting, other = call(), call(app="b:B")
+        router.submit(waiting)
+        router.submit(other)
+        (worker,) = await workers(router, 1)
+        assert [each.member for each in (waiting, other)] == [worker.member, router.roster.unborn]
+        assert len(worker.requests) == 1
+        assert not router.idle
+
+    play(scenario)
+
+
+def test_calls_whose_workers_have_all_died_wait_for_the_next_one_in_their_order() -> None:
+    async def scenario(router: Router) -> None:
+        (worker,) = await workers(router, 1)
+        calls = [call() for _ in range(3)]
+        takers = [each.answer for each in calls]
+        for each in calls:
+            router.submit(each)
+        await turn()
+        router.lose(worker.member, 1, "died")
+        await turn()
+        router.submit(late := call())
+        successor = Played(router, 2)
+        router.ready(successor.member)
+        await turn()
+        assert isinstance(takers[0].error, WorkerCrashed)
+        assert [*successor.member.given.values()] == [calls[1]]
+        assert [*successor.member.waiting.drain()] == [calls[2], late]
+
+    play(scenario)
+
+
+def test_calls_that_wait_for_a_worker_to_come_expire_are_given_up_bounded_and_failed_at_the_end() -> None:
+    async def scenario(router: Router) -> None:
+        now = asyncio.get_running_loop().time()
+        expires, given_up, left = call(deadline=now + 1), call(), call()
+        takers = [each.answer for each in (expires, given_up, left)]
+        for each in (expires, given_up, left):
+            router.submit(each)
+        with pytest.raises(QueueFull) as caught:
             router.submit(call())
-        await workers(router, 1)
-        with pytest.raises(NoWorkers):
+        assert caught.value.depth == 3
+        assert sweep(router, now + 0.5)[1] == now + 1
+        sweep(router, now + 2)
+        assert isinstance(takers[0].error, TaskTimeout)
+        assert router.tallies[APP].expired == 1
+        router.give_up(given_up)
+        assert router.roster.unborn.load == 1
+        router.close()
+        assert isinstance(takers[2].error, DispatcherUnavailable)
+
+    play(scenario, queue_size=3)
+
+
+def test_calls_for_an_app_that_a_reload_has_taken_away_are_failed() -> None:
+    async def scenario(router: Router) -> None:
+        dropped, kept = call(app="b:B"), call()
+        taken = dropped.answer
+        for each in (dropped, kept):
+            router.submit(each)
+        router.configure(frozenset([APP]))
+        assert isinstance(taken.error, AppNotLoaded)
+        assert kept.answer is not None
+        with pytest.raises(AppNotLoaded):
             router.submit(call(app="b:B"))
+
+    play(scenario)
+
+
+def test_a_worker_that_is_ready_first_runs_what_waits_for_those_that_still_boot() -> None:
+    async def scenario(router: Router) -> None:
+        slow, quick = (Played(router, number) for number in (1, 2))
+        calls = [call() for _ in range(6)]
+        for each in calls:
+            router.submit(each)
+        assert slow.member.load == quick.member.load == 3
+        router.ready(quick.member)
+        assert quick.member.load == 6
+        await turn()
+        while quick.member.given:
+            quick.answer()
+            await turn()
+        assert len(quick.requests) == 6
+        assert router.idle
+
+    play(scenario)
+
+
+def test_strict_round_robin_leaves_to_workers_that_boot_what_waits_for_them() -> None:
+    async def scenario(router: Router) -> None:
+        slow, quick = (Played(router, number) for number in (1, 2))
+        for _ in range(6):
+            router.submit(call())
+        router.ready(quick.member)
+        assert slow.member.load == quick.member.load == 3
+
+    play(scenario, Routing.ROUND_ROBIN)
+
+
+def test_a_worker_with_several_threads_takes_over_as_many_calls() -> None:
+    async def scenario(router: Router) -> None:
+        await workers(router, 1, threads=4)
+        for _ in range(20):
+            router.submit(call())
+        await turn()
+        fresh = Played(router, 2, threads=4)
+        router.ready(fresh.member)
+        await turn()
+        assert len(fresh.requests) == 4
+
+    play(scenario)
+
+
+def test_calls_of_a_batched_action_are_taken_over_as_a_whole_list() -> None:
+    async def scenario(router: Router) -> None:
+        (busy,) = await workers(router, 1, batches={"run": 4}, waits={"run": 60.0})
+        router.submit(call("other"))
+        await turn()
+        calls = [call() for _ in range(3)] + [call("other")] + [call() for _ in range(3)]
+        for each in calls:
+            router.submit(each)
+        fresh = Played(router, 2, batches={"run": 4}, waits={"run": 60.0})
+        router.ready(fresh.member)
+        await turn()
+        assert [*fresh.member.given.values()] == [*calls[:3], calls[4]]
+        assert busy.member.load == 4
+
+    play(scenario)
+
+
+def test_an_answer_in_shared_memory_that_nobody_wants_is_given_back_but_none_of_a_stream() -> None:
+    async def scenario(router: Router) -> None:
+        (worker,) = await workers(router, 1)
+        for flags, kind in ((0, Kind.RESULT), (int(Flag.STREAM), Kind.ITEM)):
+            router.submit(given_up := call(flags=flags))
+            await turn()
+            router.give_up(given_up)
+            number = given_up.number
+            descriptor = os.open(os.devnull, os.O_RDONLY)
+            router.on_frame(worker.member, Frame(kind, number), [descriptor])
+            with pytest.raises(OSError, match="Bad file"):
+                os.fstat(descriptor)
+            told = [frame.id for frame in worker.sent if frame.kind == Kind.EVENT]
+            assert told == ([number] if kind == Kind.RESULT else told[:1])
+
+    play(scenario)
+
+
+class Body(bytearray):
+    """One that can be watched."""
+
+
+def test_calls_that_have_ended_are_kept_nowhere() -> None:
+    async def scenario(router: Router) -> None:
+        (worker,) = await workers(router, 1)
+        bodies = []
+        for deadline in (0.0, 0.0, 1e9, 1e9):
+            each = call(deadline=deadline)
+            each.frame.body = Body()
+            bodies.append(weakref.ref(each.frame.body))
+            router.submit(each)
+            each = None
+        await turn()
+        sweep(router, 2e9)
+        worker.sent.clear()
+        while worker.member.given:
+            worker.answer()
+            await turn()
+            worker.sent.clear()
+        gc.collect()
+        assert [body() for body in bodies] == [None] * 4
 
     play(scenario)
 
@@ -331,6 +555,43 @@ def test_a_task_may_not_wait_for_its_own_worker() -> None:
             router.submit(call(), alone.member)
         await turn()
         assert other.member.load == 3
+
+    play(scenario)
+
+
+def test_an_init_may_wait_for_another_worker_that_boots_but_not_for_one_that_waits_for_it() -> None:
+    async def scenario(router: Router) -> None:
+        first, second, third = (Played(router, number) for number in (1, 2, 3))
+        second.member.traits = {APP: AppTraits(), "b:B": AppTraits()}
+        first.member.traits = {"c:C": AppTraits()}
+        third.member.traits = {"b:B": AppTraits()}
+        router.submit(nested := call(), first.member)
+        assert nested.member is second.member
+        router.submit(further := call(app="b:B"), second.member)
+        assert further.member is third.member
+        router.roster.apps |= {"c:C"}
+        for waiting in (first, second, third):
+            with pytest.raises(NoWorkers, match="wait for itself"):
+                router.submit(call(app="c:C"), waiting.member)
+        router.ready(third.member)
+        router.submit(call(app="c:C"), third.member)
+
+    play(scenario)
+
+
+def test_a_call_of_a_task_is_not_moved_to_the_worker_that_runs_the_task() -> None:
+    async def scenario(router: Router) -> None:
+        first, second = await workers(router, 2)
+        router.submit(call())
+        router.submit(call())
+        await turn()
+        nested = call()
+        taken = nested.answer
+        router.submit(nested, first.member)
+        assert nested.member is second.member
+        router.lose(second.member, 1, "died")
+        await turn()
+        assert isinstance(taken.error, NoWorkers)
 
     play(scenario)
 
@@ -617,7 +878,7 @@ def test_whatever_happens_every_call_ends_exactly_once(
             for worker in busy:
                 router.on_frame(worker.member, Frame(Kind.RESULT, next(iter(worker.member.given))), ())
         assert router.idle
-        for member in router.roster.members.values():
+        for member in router.roster.places():
             assert member.load == 0
             assert not member.queue.qsize()
         for taker in takers:

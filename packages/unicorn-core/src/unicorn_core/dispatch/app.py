@@ -175,9 +175,11 @@ def traits(app_class: type) -> AppTraits:
     if isinstance(stashes, str) or not all(isinstance(name, str) for name in stashes):
         raise _wrong(app_class, "stashes", stashes, "a list of strings")
     methods = [(name, getattr(app_class, name, None)) for name in dir(app_class) if not name.startswith("_")]
-    batches = {name: marked.max_size for name, f in methods if (marked := getattr(f, "__unicorn_batched__", None))}
+    batched = {name: marked for name, f in methods if (marked := getattr(f, "__unicorn_batched__", None))}
+    batches = {name: marked.max_size for name, marked in batched.items()}
+    waits = {name: float(marked.max_wait) for name, marked in batched.items()}
     retries = tuple(name for name, f in methods if getattr(f, "__unicorn_retry__", False))
-    return AppTraits(workers, tuple(stashes), batches, retries, on_timeout == "leave")
+    return AppTraits(workers, tuple(stashes), batches, waits, retries, on_timeout == "leave")
 
 
 def _wrong(app_class: type, name: str, value: object, allowed: str) -> ApplicationError:

@@ -42,6 +42,11 @@ class Endpoint(Struct, frozen=True):
             os.rmdir(self.folder)
 
 
+def endpoint_of(listener: Listener) -> Endpoint:
+    """The whole, where a process was handed the listener alone."""
+    return Endpoint(listener, os.path.dirname(listener.path or ""))
+
+
 def open_endpoint(owner: tuple[int, int]) -> Endpoint:
     """Make folder and socket, for this user and group id alone.
 

@@ -256,10 +256,10 @@ class ActionNotFound(AppError):
 
 
 class NoWorkers(DispatchError):
-    """No task worker holds the app, and none that would is booting."""
+    """No task worker can run the call: it comes from a task that could only wait for its own worker."""
 
     def __init__(
-        self, message: str = "no task worker holds the app, and none is booting", **where: Unpack[Where]
+        self, message: str = "the task that calls could only wait for its own worker", **where: Unpack[Where]
     ) -> None:
         super().__init__(message, **where)
 

@@ -4,54 +4,43 @@ with Dispatcher(apps=[Thumbnails, "models:Sentiment:1"], workers=4) as dispatche
     dispatcher.client.execute("models:Sentiment", "predict", "what a day")
 """
 
-import atexit
-import contextlib
 import os
-import signal
 import sys
-import time
-import traceback
-from collections.abc import Sequence
-from select import POLLIN, poll
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from unicorn_core.arbiter.dispatching import LEEWAY
 from unicorn_core.dispatch.client.client import Client
 from unicorn_core.dispatch.client.local import LocalBackend
-from unicorn_core.dispatch.dispatcher.process import DispatcherProcess
-from unicorn_core.dispatch.endpoint import Endpoint, open_endpoint
-from unicorn_core.errors import ApplicationError, ExitCode
-from unicorn_core.hooks import Hooks, ServerView, WorkerHooks
-from unicorn_core.observe.logs import Logger
+from unicorn_core.errors import SettingError
 from unicorn_core.settings.registry import Settings
 from unicorn_core.settings.task_apps import TaskApp
-from unicorn_core.worker import child
-from unicorn_core.worker.base import Context
-from unicorn_core.worker.channel import Channel, pair
-from unicorn_core.worker.messages import BootFailed, Drain, Ready
-from unicorn_core.worker.scoreboard import Scoreboard, nameless_file
 
-LOOK = 0.01
+if TYPE_CHECKING:
+    from unicorn_core.dispatch.endpoint import Endpoint
+    from unicorn_core.dispatch.forked import Forked
+
+_PATCHERS = {"gevent": ("gevent.monkey", "is_module_patched"), "eventlet": ("eventlet.patcher", "is_monkey_patched")}
+"""The libraries that patch a program, and the functions that tell whether they have."""
+_PATCHED = ("os", "select", "socket", "thread", "threading")
+"""Modules that must be as they are in the dispatcher and its task workers."""
 
 
 class Dispatcher:
     """A dispatcher with its task workers, from the begin of a `with` block to its end.
 
     It is forked from this program, so apps may be classes, also of `__main__`; start it before threads that hold locks.
-    It ends with the program, however that does. If it dies, calls raise DispatcherUnavailable.
+    It ends with the program, however that does. If it dies, calls raise DispatcherUnavailable. Processes that the
+    program forks may use its client; it is not theirs to stop.
 
     Args:
-        apps: classes, or `module:Class`, or `module:Class:N` for one that only N workers load.
-        workers: how many task workers there are.
+        apps: classes, or `module:Class`, or `module:Class:N` for one that only N workers load; at least one.
+        workers: how many task workers there are; at least 1.
         threads: how many calls each runs at a time.
         routing: "least_loaded" or "round_robin".
         queue_size: how many calls may wait for one task worker; 0: no limit.
         timeout: seconds that a call may take; 0: no limit.
         settings: others of the server's settings, such as dispatch_graceful_timeout or loglevel.
-
-    Attributes:
-        pid: of the dispatcher's process; 0 while there is none.
 
     Raises:
         SettingError: an argument has no meaning.
@@ -59,7 +48,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        apps: Sequence[str | type],
+        apps: Iterable[str | type] | str | type,
         workers: int = 1,
         *,
         threads: int = 1,
@@ -68,11 +57,13 @@ class Dispatcher:
         timeout: float = 300,
         **settings: Any,
     ) -> None:
+        if isinstance(apps, Iterable) and not isinstance(apps, str | type):
+            apps = list(apps)
         self._settings = Settings.of(
             **{"loglevel": "warning"}
             | settings
             | {
-                "dispatch_apps": list(apps),
+                "dispatch_apps": apps,
                 "dispatch_workers": workers,
                 "dispatch_threads": threads,
                 "dispatch_routing": routing,
@@ -80,10 +71,19 @@ class Dispatcher:
                 "dispatch_timeout": timeout,
             }
         )
+        if not self._settings.dispatch_apps:
+            raise SettingError("setting dispatch_apps (program): must name at least one app")
+        if not self._settings.dispatch_workers:
+            raise SettingError("setting dispatch_workers = 0 (program): must be 1 or more")
+        self._starter = 0
         self._endpoint: Endpoint | None = None
-        self._channel: Channel | None = None
+        self._forked: Forked | None = None
         self._client: Client | None = None
-        self.pid = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the dispatcher's process; 0 while there is none."""
+        return self._forked.pid if self._forked is not None else 0
 
     @property
     def client(self) -> Client:
@@ -114,108 +114,54 @@ class Dispatcher:
 
         Raises:
             ApplicationError: an app cannot be imported, or failed in `init`; its traceback is in the notes.
+            RuntimeError: it was started before, and not stopped; or the program is patched by gevent or eventlet.
         """
+        if self._endpoint is not None:
+            raise RuntimeError("the dispatcher was started already: stop() it first")
+        _refuse_patched()
+        # In a program that eventlet has patched these could not even be imported.
+        from unicorn_core.dispatch.endpoint import open_endpoint
+        from unicorn_core.dispatch.forked import Forked
+
+        self._starter = os.getpid()
         self._endpoint = open_endpoint((os.geteuid(), os.getegid()))
-        self._channel, theirs = pair()
-        stacks = nameless_file("unicorn stacks")
         try:
-            self.pid = self._fork(theirs, stacks)
-            theirs.close()
-            self._wait_until_ready(self._channel)
+            self._forked = Forked(self._settings, self._endpoint)
+            self._forked.wait_until_ready()
         except BaseException:
-            theirs.close()
             self.stop(patience=0)
             raise
-        finally:
-            os.close(stacks)
         self._client = Client(LocalBackend(self._endpoint.path))
 
     def stop(self, patience: float | None = None) -> None:
-        """Let calls that are under way finish, and end it.
+        """Let calls that are under way finish, and end it. In a process forked from the one that started it: nothing.
 
         Args:
             patience: seconds until it is killed; by default what dispatch_graceful_timeout permits.
         """
+        if os.getpid() != self._starter:
+            return
         if self._client is not None:
             self._client.close()
             self._client = None
-        grace = self._settings.dispatch_graceful_timeout
-        if patience is None:
-            patience = 2 * grace + LEEWAY if grace else float("inf")
-        if self._channel is not None:
-            self._channel.send(Drain())
-        if self.pid:
-            self._wait_for_end(patience)
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        if self._forked is not None:
+            self._forked.end(patience)
+            self._forked = None
         if self._endpoint is not None:
             self._endpoint.remove()
             self._endpoint = None
 
-    def _fork(self, theirs: Channel, stacks: int) -> int:
-        # What this program has not written yet must not be written twice.
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        with child.signals_blocked() as mask:
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    self._live(theirs, stacks, mask)
-                except BaseException:
-                    traceback.print_exc()
-                finally:
-                    os._exit(ExitCode.FAILED)
-        return pid
 
-    def _live(self, theirs: Channel, stacks: int, mask: set[int]) -> NoReturn:
-        """In the new process."""
-        assert self._channel is not None
-        assert self._endpoint is not None
-        atexit._clear()  # what the program has registered is for its own end
-        self._channel.close()
-        self._endpoint.announce()
-        settings = self._settings
-        log = Logger(settings)
-        hooks = WorkerHooks(Hooks(settings, log, {}), ServerView(log, lambda: settings, lambda: 1))
-        context = Context(
-            number=1,
-            slot=0,
-            generation=1,
-            settings=settings,
-            listeners=[self._endpoint.listener],
-            log=log,
-            row=Scoreboard().take(),
-            channel=theirs,
-            stacks=stacks,
-            hooks=hooks,
-            load_application=lambda: settings,
-        )
-        child.live(DispatcherProcess, context, mask)
+def _refuse_patched() -> None:
+    """The processes forked from a patched program are patched as well, and wait for a hub that is not theirs.
 
-    def _wait_until_ready(self, channel: Channel) -> None:
-        waiting = poll()
-        waiting.register(channel, POLLIN)
-        while not channel.closed:
-            waiting.poll()
-            for message in channel.receive():
-                match message:
-                    case Ready():
-                        return
-                    case BootFailed(text, details, _):
-                        error = ApplicationError(text, details)
-                        error.add_note(details)
-                        raise error
-        raise ApplicationError("the dispatcher ended before it was ready")
-
-    def _wait_for_end(self, patience: float) -> None:
-        until = time.monotonic() + patience
-        pid, self.pid = self.pid, 0
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(pid, os.WNOHANG)[0] == 0:
-                if time.monotonic() >= until:
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-                    return
-                time.sleep(LOOK)
+    Raises:
+        RuntimeError: the program is patched.
+    """
+    for library, (module, function) in _PATCHERS.items():
+        patcher = sys.modules.get(module)
+        if patcher is not None and any(map(getattr(patcher, function), _PATCHED)):
+            raise RuntimeError(
+                f"this program is patched by {library}, and the dispatcher, which is forked from it, would be too: "
+                "start the dispatcher before the program is patched"
+            )

@@ -197,6 +197,9 @@ class Worker:
                 pass
         except BlockingIOError:
             pass
+        # It changes no mask, but has Python run the handlers that are due: in a process that was forked from another
+        # thread than the main one they may otherwise run only long after their byte was read here.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ())
         channel = self.context.channel
         for message in channel.receive():
             match message:

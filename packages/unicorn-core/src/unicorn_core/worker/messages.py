@@ -112,6 +112,7 @@ class AppTraits(msgspec.Struct, frozen=True):
         workers: how many task workers shall load it; None: all.
         stashes: tables of the stash that it wants to be there.
         batches: its actions that take a list of calls, and of how many at most.
+        waits: for how many seconds at most these gather a list.
         retries: its actions that may run again after their task worker has crashed.
         lenient: an action that runs for too long is left running.
     """
@@ -119,6 +120,7 @@ class AppTraits(msgspec.Struct, frozen=True):
     workers: int | None = None
     stashes: tuple[str, ...] = ()
     batches: dict[str, int] = {}
+    waits: dict[str, float] = {}
     retries: tuple[str, ...] = ()
     lenient: bool = False
 

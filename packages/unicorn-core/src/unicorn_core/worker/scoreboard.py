@@ -25,6 +25,7 @@ HEARTBEAT: Final = 2
 REQUESTS: Final = 3
 CONNECTIONS: Final = 4
 IN_FLIGHT: Final = 5
+PASSED_OVER: Final = 6
 # The last two, right before the line: all three are written at once.
 LINE_LENGTH: Final = _CELLS - 2
 BUSY_SINCE: Final = _CELLS - 1

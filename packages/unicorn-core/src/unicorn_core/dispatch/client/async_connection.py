@@ -6,11 +6,12 @@ import socket
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from itertools import count
 from typing import Any
 
 from unicorn_core.alarm import Alarm
-from unicorn_core.dispatch.client.connection import reason, unreachable
+from unicorn_core.dispatch.client.connection import Superseded, reason, unreachable
 from unicorn_core.dispatch.client.exchange import GRACE, HELLO, Exchange, Invocation, Terms
 from unicorn_core.dispatch.errors import DispatchError, DispatcherUnavailable, ProtocolError
 from unicorn_core.dispatch.wire import flow, shared
@@ -31,14 +32,16 @@ class Reply:
     Attributes:
         frames: in order, not yet taken.
         error: the connection has ended.
+        whole_at: how much the link must have flushed so that the request has gone whole; 0 if it went at once.
         until: when waiting ends; infinite if never.
     """
 
-    __slots__ = ("_waiter", "error", "frames", "until")
+    __slots__ = ("_waiter", "error", "frames", "until", "whole_at")
 
     def __init__(self) -> None:
         self.frames: deque[tuple[Frame, Descriptors]] = deque()
-        self.error: DispatchError | None = None
+        self.error: DispatchError | Superseded | None = None
+        self.whole_at = 0
         self.until = float("inf")
         self._waiter: asyncio.Future[None] | None = None
 
@@ -53,6 +56,7 @@ class Reply:
         Raises:
             TimeoutError: it is too late.
             DispatchError: the connection has ended.
+            Superseded: ask again, over another connection.
         """
         while not self.frames:
             if self.error is not None:
@@ -64,6 +68,8 @@ class Reply:
                 await self._waiter
             finally:
                 self._waiter = None
+        if self.frames[0][0].kind == Kind.RETRY:
+            raise Superseded
         return self.frames.popleft()
 
 
@@ -72,7 +78,7 @@ class AsyncConnection:
 
     Attributes:
         exchange: the terms on it.
-        closed: it has ended.
+        superseded: the dispatcher is leaving: what is under way is still answered, and nothing else.
     """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, path: str, slabs: Slabs) -> None:
@@ -83,13 +89,14 @@ class AsyncConnection:
         self._replies: dict[int, Reply] = {}
         self._alarm = Alarm(loop, self._look)
         self._greeting: asyncio.Future[Terms] = loop.create_future()
+        self.superseded = False
         self._link = Link(sock, loop, LIMIT, self._on_frame, self._on_close, patient=True)
         self.exchange: Exchange
 
     @property
-    def closed(self) -> bool:
-        """It has ended."""
-        return self._link.closed
+    def usable(self) -> bool:
+        """Something can be asked over it."""
+        return not (self._link.closed or self._link.refused or self.superseded)
 
     async def greeted(self) -> None:
         """Wait for the dispatcher's greeting."""
@@ -101,9 +108,11 @@ class AsyncConnection:
         """Send a request; None if the connection has ended and not taken it."""
         reply = self._replies[frame.id] = Reply()
         self._link.send(frame, descriptors)
-        if self._link.closed:
+        if self._link.closed or self._link.refused:
             self.end_request(frame.id)
             return None
+        if self._link.kept > self._link.flushed:
+            reply.whole_at = self._link.kept
         return reply
 
     def wait_until(self, reply: Reply, until: float) -> None:
@@ -149,8 +158,8 @@ class AsyncConnection:
     def end_request(self, number: int) -> None:
         """Nothing more is waited for."""
         if reply := self._replies.pop(number, None):
-            for _, descriptors in reply.frames:
-                shared.close(descriptors)
+            for frame, descriptors in reply.frames:
+                self._discard(frame, descriptors)
 
     # What the link tells
 
@@ -158,12 +167,19 @@ class AsyncConnection:
         if not self._greeting.done():
             self._greeting.set_result(Terms.read(frame))
             return
+        self.superseded = self.superseded or frame.kind == Kind.RETRY
         reply = self._replies.get(frame.id)
         if reply is None:
-            shared.close(descriptors)
+            self._discard(frame, descriptors)
         else:
             reply.frames.append((frame, descriptors))
             reply.wake()
+
+    def _discard(self, frame: Frame, descriptors: Descriptors) -> None:
+        """Nobody wants this any more; the task worker may use its shared memory again."""
+        if descriptors:
+            shared.close(descriptors)
+            self._link.send(Frame(Kind.EVENT, frame.id))
 
     def _on_close(self, why: Exception | None) -> None:
         self._alarm.stop()
@@ -173,7 +189,8 @@ class AsyncConnection:
         for reply in self._replies.values():
             lost = DispatcherUnavailable(f"the dispatcher went away before it answered ({how})")
             lost.socket_path = self._path
-            reply.error = lost
+            # What has not gone whole, nobody has seen.
+            reply.error = Superseded() if reply.whole_at > self._link.flushed else lost
             reply.wake()
 
     def _look(self) -> None:
@@ -216,11 +233,14 @@ class AsyncConnections:
         try:
             connection, number, reply = await self._ask(request, asked)
             return await self._answer(connection, number, reply, timeout)
+        except Superseded:
+            pass
         except TimeoutError:
             raise invocation.late(timeout) from None
         except DispatcherUnavailable as error:
             error.app, error.action = error.app or invocation.app, error.action or invocation.action
             raise
+        return await self.call(invocation)
 
     async def stream(self, invocation: Invocation) -> AsyncGenerator[Any, None]:
         """The values of a stream, as they come; the generator in the task worker goes on as they are taken.
@@ -258,8 +278,13 @@ class AsyncConnections:
             late = time.monotonic() >= end
             what = "the stream was not complete" if late else "no further value of the stream came"
             raise invocation.late(total if late else idle, what) from None
+        except Superseded:
+            pass
         finally:
             connection.forget_request(number, complete=complete)
+        async with aclosing(self.stream(invocation)) as again:
+            async for value in again:
+                yield value
 
     def close(self) -> None:
         """End all connections, each in the thread of its loop, and keep no shared memory."""
@@ -304,7 +329,7 @@ class AsyncConnections:
             self._slabs.forget()
         loop = asyncio.get_running_loop()
         connection = self._open.get(loop)
-        if connection is not None and not connection.closed:
+        if connection is not None and connection.usable:
             return connection
         # The loops of other threads come and go meanwhile: copying a dict is one step, and one of them takes out each.
         for other in list(self._open):
@@ -315,7 +340,7 @@ class AsyncConnections:
             opening = self._opening[loop] = loop.create_task(self._connect(loop))
             opening.add_done_callback(self._opened)
         try:
-            async with asyncio.timeout((HELLO if patience is None else patience) or None):
+            async with asyncio.timeout(patience or HELLO):
                 # Others may wait for the same connection.
                 return await asyncio.shield(opening)
         except TimeoutError as error:

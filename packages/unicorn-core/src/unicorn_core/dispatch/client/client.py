@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -66,40 +66,40 @@ class Client:
             changes["priority"] = int(_checked("priority", priority, Integral, -PRIORITY, PRIORITY, "a whole number"))
         return Client(self._backend, replace(self._options, **changes))
 
-    def execute(self, app: str, action: str, /, *args: Any, **kwargs: Any) -> Any:
+    def execute(self, app: str | type, action: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of an action.
 
         Args:
-            app: as in dispatch_apps, `module:Class`.
+            app: as in dispatch_apps, `module:Class`, or the class.
             action: a method of it.
 
         Raises:
             DispatchError: there is none; the subclasses tell why.
         """
-        return self._backend.call(Invocation(app, action, args, kwargs, self._options))
+        return self._backend.call(self._invocation(app, action, args, kwargs))
 
-    def stream(self, app: str, action: str, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def stream(self, app: str | type, action: str, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """The values of an action that gives many, one by one; `close` the iterator to end it early.
 
         Raises:
             DispatchError: in place of a value.
         """
-        return self._backend.stream(Invocation(app, action, args, kwargs, self._options))
+        return self._backend.stream(self._invocation(app, action, args, kwargs))
 
-    async def execute_async(self, app: str, action: str, /, *args: Any, **kwargs: Any) -> Any:
+    async def execute_async(self, app: str | type, action: str, /, *args: Any, **kwargs: Any) -> Any:
         """As `execute`, without blocking an asyncio loop. Cancelling it gives the call up."""
-        return await self._backend.call_async(Invocation(app, action, args, kwargs, self._options))
+        return await self._backend.call_async(self._invocation(app, action, args, kwargs))
 
-    def stream_async(self, app: str, action: str, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+    def stream_async(self, app: str | type, action: str, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """As `stream`, for `async for`."""
-        return self._backend.stream_async(Invocation(app, action, args, kwargs, self._options))
+        return self._backend.stream_async(self._invocation(app, action, args, kwargs))
 
-    def app(self, app: str) -> "AppProxy":
+    def app(self, app: str | type) -> "AppProxy":
         """The actions of an app as methods: `client.app("models:Sentiment").predict(text)`."""
         return AppProxy(self, app)
 
     def map(
-        self, app: str, action: str, items: Iterable[Any], *, ordered: bool = True, concurrency: int = 32
+        self, app: str | type, action: str, items: Iterable[Any], *, ordered: bool = True, concurrency: int = 32
     ) -> Iterator[Any]:
         """The results of an action for each of many items, several at a time.
 
@@ -112,32 +112,17 @@ class Client:
 
         Raises:
             DispatchError: in place of a result; calls that are under way end, further ones are not made.
+            ValueError: concurrency is less than 1.
         """
+        _check_concurrency(concurrency)
         return _map(lambda item: self.execute(app, action, item), items, ordered, concurrency)
 
-    async def map_async(
-        self, app: str, action: str, items: Iterable[Any], *, ordered: bool = True, concurrency: int = 32
+    def map_async(
+        self, app: str | type, action: str, items: Iterable[Any], *, ordered: bool = True, concurrency: int = 32
     ) -> AsyncGenerator[Any, None]:
         """As `map`, in an asyncio loop: `async for result in client.map_async(...)`."""
-        import asyncio  # blocking clients do without
-
-        waiting = iter(items)
-        running: deque[asyncio.Task[Any]] = deque()
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                while len(running) < concurrency and (item := next(waiting, _NONE)) is not _NONE:
-                    running.append(loop.create_task(self.execute_async(app, action, item)))
-                if not running:
-                    return
-                if not ordered:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    running = deque(sorted(running, key=lambda task: not task.done()))
-                yield await running[0]
-                running.popleft()
-        finally:
-            for task in running:
-                task.cancel()
+        _check_concurrency(concurrency)
+        return _map_async(lambda item: self.execute_async(app, action, item), items, ordered, concurrency)
 
     def stash(self, operation: str, **arguments: Any) -> Any:
         """Run an operation on the stash; `unicorn_core.dispatch.stash` has them as functions."""
@@ -160,11 +145,15 @@ class Client:
         """End all connections; a further call makes new ones."""
         self._backend.close()
 
+    def _invocation(self, app: str | type, action: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Invocation:
+        path = f"{app.__module__}:{app.__qualname__}" if isinstance(app, type) else app
+        return Invocation(path, action, args, kwargs, self._options)
+
 
 class AppProxy:
     """See `Client.app`. What `execute_async` is to `execute`, `.aio.predict(text)` is to `.predict(text)`."""
 
-    def __init__(self, client: Client, app: str, asynchronous: bool = False) -> None:
+    def __init__(self, client: Client, app: str | type, asynchronous: bool = False) -> None:
         self._client = client
         self._app = app
         self._asynchronous = asynchronous
@@ -208,6 +197,11 @@ def _checked(name: str, value: Any, kind: type, least: int, most: int, what: str
     return value
 
 
+def _check_concurrency(concurrency: int) -> None:
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be 1 or more, not {concurrency}")
+
+
 def _map(run: Callable[[Any], T], items: Iterable[Any], ordered: bool, concurrency: int) -> Iterator[T]:
     """The results of `run` for each item, from threads (greenlets where they stand for threads)."""
     from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # few need it
@@ -227,3 +221,28 @@ def _map(run: Callable[[Any], T], items: Iterable[Any], ordered: bool, concurren
             yield running.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _map_async(
+    run: Callable[[Any], Coroutine[Any, Any, T]], items: Iterable[Any], ordered: bool, concurrency: int
+) -> AsyncGenerator[T, None]:
+    """The results of `run` for each item, from tasks of the running loop."""
+    import asyncio  # blocking clients do without
+
+    waiting = iter(items)
+    running: deque[asyncio.Task[T]] = deque()
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            while len(running) < concurrency and (item := next(waiting, _NONE)) is not _NONE:
+                running.append(loop.create_task(run(item)))
+            if not running:
+                return
+            if not ordered:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                running = deque(sorted(running, key=lambda task: not task.done()))
+            yield await running[0]
+            running.popleft()
+    finally:
+        for task in running:
+            task.cancel()

@@ -21,6 +21,10 @@ Request = Callable[["Connection", int], tuple[Frame, Descriptors]]
 """Makes the frame of a request for a connection, and sets how long its answer may take."""
 
 
+class Superseded(Exception):
+    """The dispatcher leaves and has not seen, or not looked at, what was asked: ask again, over a new connection."""
+
+
 class Connection:
     """One connection, greeted by the dispatcher.
 
@@ -63,6 +67,7 @@ class Connection:
         Raises:
             OSError: the connection is broken, or nothing came in time (TimeoutError).
             ProtocolError: what came is no frame.
+            Superseded: ask again, over another connection.
         """
         while True:
             received = self.wire.receive()
@@ -70,6 +75,8 @@ class Connection:
                 raise ConnectionResetError("the connection was closed")
             frame, descriptors = received
             if frame.id == number:
+                if frame.kind == Kind.RETRY:
+                    raise Superseded
                 return frame, descriptors
             shared.close(descriptors)  # the answer to a call that was given up
 
@@ -119,7 +126,10 @@ class Connections:
             connection.wire.within(timeout + GRACE if timeout else 0)
             return connection.exchange.request(number, invocation, timeout, stream=False)
 
-        return self._ask(request, asked, invocation)
+        try:
+            return self._ask(request, asked, invocation)
+        except DispatcherUnavailable as error:
+            raise named(error, invocation) from None
 
     def plain(self, kind: Kind, value: Any) -> Any:
         """The answer to a command, or to an operation on the stash.
@@ -148,7 +158,10 @@ class Connections:
             connection.wire.within(total + GRACE if total else 0)
             return connection.exchange.request(number, invocation, total, stream=True)
 
-        connection, number = self._send(request, options.timeout)
+        try:
+            connection, number = self._send(request, options.timeout)
+        except DispatcherUnavailable as error:
+            raise named(error, invocation) from None
         exchange = connection.exchange
         idle = _or(options.idle_timeout, exchange.terms.timeout) or float("inf")
         complete = False
@@ -174,10 +187,13 @@ class Connections:
             late = time.monotonic() >= until
             what = "the stream was not complete" if late else "no further value of the stream came"
             raise invocation.late(total if late else idle, what) from None
+        except Superseded:
+            pass
         except OSError as error:
             raise self._lost(error, invocation) from None
         finally:
             self._give_back(connection) if complete else connection.close()
+        yield from self.stream(invocation)
 
     def close(self) -> None:
         """End the connections that are not in use, and keep no shared memory."""
@@ -195,6 +211,8 @@ class Connections:
             frame, descriptors = connection.receive(number)
             complete = True
             return connection.value(frame, descriptors)
+        except Superseded:
+            pass
         except TimeoutError:
             complete = False
             raise self._late(connection, invocation, patience) from None
@@ -203,6 +221,7 @@ class Connections:
             raise self._lost(error, invocation) from None
         finally:
             self._give_back(connection) if complete else connection.close()
+        return self._ask(request, patience, invocation)
 
     def _send(self, request: Request, patience: float | None) -> tuple[Connection, int]:
         """Send a request, over an idle connection or, if that turns out to be closed, over a new one.
@@ -241,7 +260,7 @@ class Connections:
         try:
             return self._idle.pop()
         except IndexError:
-            return Connection(self.path, _or(patience, HELLO), self._slabs)
+            return Connection(self.path, patience or HELLO, self._slabs)
 
     def _give_back(self, connection: Connection) -> None:
         self._idle.append(connection)
@@ -263,6 +282,12 @@ def unreachable(error: Exception, path: str) -> DispatcherUnavailable:
     """What it means if no connection can be had."""
     how = "does not answer" if isinstance(error, TimeoutError) else f"cannot be reached ({reason(error)})"
     return DispatcherUnavailable(f"the dispatcher {how}", socket_path=path)
+
+
+def named(error: DispatcherUnavailable, invocation: Invocation) -> DispatcherUnavailable:
+    """The error, telling which call met it."""
+    error.app, error.action = error.app or invocation.app, error.action or invocation.action
+    return error
 
 
 def reason(error: Exception) -> str:

@@ -45,6 +45,7 @@ class Call(Struct, eq=False):
         arrived: when it came, by the monotonic clock, as all times here.
         answer: where its answer goes; None once that is settled.
         member: the task worker that has it, or in whose queue it waits.
+        caller: the task worker whose task makes it, if one does.
         consumer: which of the consumers of that worker's queue has given it to the worker.
         number: its id on the way to and from the worker; 0 while it waits.
         place: it is the how manieth call that this worker was given.
@@ -62,6 +63,7 @@ class Call(Struct, eq=False):
     arrived: float
     answer: Answer | None
     member: "Member | None" = None
+    caller: "Member | None" = None
     consumer: "Consumer | None" = None
     number: int = 0
     place: int = 0
@@ -69,6 +71,11 @@ class Call(Struct, eq=False):
     begun_at: float = 0.0
     credit: int = 0
     crashes: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its app and action."""
+        return self.app, self.action
 
     @property
     def streams(self) -> bool:

@@ -43,6 +43,9 @@ class Clients:
         terms: gives what is told to each client when it has connected (`unicorn_core.dispatch.client.exchange.Terms`).
         member_of: the task worker that a process is, if it is one.
         commands: what clients may ask of the dispatcher itself.
+
+    Attributes:
+        leaving: a successor takes over: clients are sent there.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Clients:
         self._member_of = member_of
         self.commands = commands
         self.connected: set[Client] = set()
+        self.leaving = False
         loop.add_reader(listener.fileno(), self._accept)
 
     def _accept(self) -> None:
@@ -103,6 +107,12 @@ class Clients:
         """Nobody new gets in."""
         self._loop.remove_reader(self._listener.fileno())
 
+    def hand_over(self) -> None:
+        """Send all clients to the successor, those that wait for answers once they have them."""
+        self.leaving = True
+        for client in list(self.connected):
+            client.leave_if_idle()
+
     def forget(self) -> None:
         """In a task worker: close the connections, which are the dispatcher's."""
         self._listener.close()
@@ -138,6 +148,7 @@ class Client:
         self.calls: dict[int, Call] = {}
         self._borrowed: deque[tuple[int, Member, int]] = deque()
         self._limit = limit
+        self._loop = loop
         self.member = member
         self.pid = pid
         self.link = Link(sock, loop, limit, self._on_frame, self._on_close)
@@ -172,6 +183,11 @@ class Client:
         except ProtocolError:
             shared.close(descriptors)
             raise
+        if self._clients.leaving and self.member is None:
+            shared.close(descriptors)
+            self.link.send(Frame(Kind.RETRY, number))
+            self.answered(number)
+            return
         call = Call(frame, descriptors, app, action, frame.priority, time.monotonic(), ClientAnswer(self, number))
         self.calls[number] = call
         try:
@@ -210,6 +226,23 @@ class Client:
             frame = _error(number, told | {"details": {}})
         self.link.send(frame)
 
+    def answered(self, number: int) -> None:
+        """A call has ended, and its caller knows."""
+        self.calls.pop(number, None)
+        if self._clients.leaving and not self.calls:
+            # Not from within a callback of the same link.
+            self._loop.call_soon(self.leave_if_idle)
+
+    def leave_if_idle(self) -> None:
+        """If nothing is under way, end the connection, so that the client makes a new one.
+
+        Not that of a task: what it asks belongs to what is still finished here.
+        """
+        if self.member is None and not self.link.closed:
+            self.link.read_out()
+            if not self.calls and not self.link.midway:
+                self.link.leave()
+
     def borrow(self, number: int, lender: Member, lent: int) -> None:
         """With an answer to a call goes shared memory of the task worker, which calls that `lent`."""
         self._borrowed.append((number, lender, lent))
@@ -230,6 +263,8 @@ class Client:
         calls, self.calls = self.calls, {}
         for call in calls.values():
             self._router.give_up(call)
+        if why is None and self._clients.leaving:
+            self._borrowed.clear()  # the client may be about to read it
         while self._borrowed:
             self._give_back(self._borrowed[0][0])
         self._clients.broken(self, why)
@@ -258,13 +293,13 @@ class ClientAnswer:
         if descriptors:
             client.borrow(number, lender, frame.id)
         frame.id = number
-        client.calls.pop(number, None)
         client.link.send(frame, descriptors)
+        client.answered(number)
 
     def set_exception(self, error: DispatchError) -> None:
         """See `Answer`."""
-        self._client.calls.pop(self._number, None)
         self._client.fail(self._number, error)
+        self._client.answered(self._number)
 
 
 def _error(number: int, told: Mapping[str, Any]) -> Frame:

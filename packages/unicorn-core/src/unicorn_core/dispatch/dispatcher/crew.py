@@ -32,7 +32,7 @@ from unicorn_core.supervise.pool import Pool
 from unicorn_core.worker import child, reaper
 from unicorn_core.worker.channel import Channel
 from unicorn_core.worker.messages import AppTraits, Assign, Changed, Import, Imported, Message
-from unicorn_core.worker.scoreboard import REQUESTS, Scoreboard
+from unicorn_core.worker.scoreboard import PASSED_OVER, REQUESTS, Scoreboard
 
 PATIENCE = 2.0
 """Seconds that the process of a task worker may outlive its socket."""
@@ -191,7 +191,7 @@ class Crew(Owner):
                 self._log.error("Reload of the task workers failed: generation %s is withdrawn", number)
                 for known in (self._generations, self._assigned, self._traits):
                     known.pop(number, None)
-                self._router.roster.apps = self._generations[self.pool.generation].paths
+                self._router.configure(self._generations[self.pool.generation].paths)
         self._on_decided(action)
 
     def spawned(self, handle: Handle) -> None:
@@ -215,7 +215,13 @@ class Crew(Owner):
             if number not in self._assigned:
                 self._traits[number] = dict(message.apps)
                 self._assigned[number] = assign(self._limits(number), generation.size)
-            self._assign(handle, message.apps)
+            try:
+                self._assign(handle, message.apps)
+            except OSError as error:
+                self._log.error("%s cannot be connected and is killed: %s", handle.name, error.strerror)
+                handle.ended_by = "could not be connected"
+                handle.signal(signal.SIGKILL)
+                return
             if number == self.pool.generation and len(self._assigned[number]) < self.pool.size:
                 self.driver.perform(self.pool.resize(len(self._assigned[number]), time.monotonic()))
 
@@ -237,7 +243,8 @@ class Crew(Owner):
         if member.link is not None:
             # Answers that it still gave count.
             member.link.read_out()
-        self._router.lose(member, int(handle.row.cells[REQUESTS]), self._cause(handle, how), handle.last_stacks())
+        begun, passed = int(handle.row.cells[REQUESTS]), int(handle.row.cells[PASSED_OVER])
+        self._router.lose(member, begun, self._cause(handle, how), handle.last_stacks(), passed)
         if member.link is not None:
             member.link.close()
 
@@ -273,7 +280,7 @@ class Crew(Owner):
 
     def _apply(self, generation: TaskGeneration) -> None:
         settings, router = generation.settings, self._router
-        router.roster.apps = generation.paths
+        router.configure(generation.paths)
         router.run_limit = settings.dispatch_timeout
         router.queue_size = settings.dispatch_queue_size
         router.roster.route_by(Routing(settings.dispatch_routing))

@@ -41,7 +41,7 @@ class Overdue:
         """Look at all calls; gives when to come again."""
         due = NEVER
         self._stuck = {number: task for number, task in self._stuck.items() if number in self._router.roster.members}
-        for member in list(self._router.roster.members.values()):
+        for member in list(self._router.roster.places()):
             for call in [call for call in member.waiting if 0 < call.deadline <= now]:
                 member.unqueue(call)
                 self._router.expire(call, now)

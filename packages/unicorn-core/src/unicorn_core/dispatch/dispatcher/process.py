@@ -15,6 +15,7 @@ from collections import deque
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar
 
+from unicorn_core.dispatch.endpoint import endpoint_of
 from unicorn_core.errors import ApplicationError, ExitCode
 from unicorn_core.observe.title import set_title
 from unicorn_core.worker.base import Context, Worker
@@ -34,6 +35,7 @@ class DispatcherProcess(Worker):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._signals: deque[int] = deque()
+        self._succeeded = False
         self._service: Service | None = None
 
     def boot(self) -> None:
@@ -52,14 +54,23 @@ class DispatcherProcess(Worker):
         """Serve until drained."""
         assert self._service
         if self.draining:
-            self._service.end()
+            self._service.end(self._succeeded)
         self._runner.run(self._service.serve())
+        if self.context.channel.closed:
+            # Whoever made the socket has died, and nobody else knows of it.
+            endpoint_of(self.context.listeners[0]).remove()
 
     def drain(self, ends: bool = False) -> None:
         """Take no more calls, finish those there are, and leave."""
         super().drain(ends)
         if self._service:
-            self._service.end()
+            self._service.end(self._succeeded)
+
+    def on_terminate(self, number: int, frame: FrameType | None) -> None:
+        """SIGTERM: a successor takes over, unless the end was asked for before."""
+        if not self.draining:
+            self._succeeded = True
+        super().on_terminate(number, frame)
 
     def attend(self) -> None:
         """Read what has come on the control channel and from signals."""

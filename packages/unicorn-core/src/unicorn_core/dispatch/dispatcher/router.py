@@ -5,8 +5,10 @@ worker and puts the call into its queue; a consumer takes it out and gives it to
 the caller from the callback that has read it. Everything happens in one thread, so there are no locks.
 
 - A consumer gives the worker one call at a time, and the next one already while that runs if its action has lately been
-  quick: then the worker need not wait for us between two short runs, and nothing waits behind a long one.
-- A worker that has nothing to do takes over the oldest call from the fullest queue.
+  quick: then the worker need not wait for us between two short runs, and nothing waits behind a long one. Calls of a
+  batched action follow as long as their list is being gathered.
+- A worker with room takes over the oldest call from the fullest queue, and one that becomes ready what waits for
+  workers that are not.
 - A worker that leaves hands its queue to others that hold the apps; one that has died also what it had not begun.
 - A call is counted as long as it waits or runs, and ends once: answered, failed, expired, or given up by its caller.
 """
@@ -18,22 +20,14 @@ from itertools import count
 from unicorn_core.dispatch.dispatcher.calls import Call, FutureAnswer
 from unicorn_core.dispatch.dispatcher.member import Consumer, Member, Tally
 from unicorn_core.dispatch.dispatcher.queues import WorkerQueue
-from unicorn_core.dispatch.dispatcher.roster import Roster
-from unicorn_core.dispatch.errors import (
-    DispatchError,
-    DispatcherUnavailable,
-    QueueFull,
-    TaskTimeout,
-    WorkerCrashed,
-)
+from unicorn_core.dispatch.dispatcher.roster import Roster, alike
+from unicorn_core.dispatch.errors import DispatchError, DispatcherUnavailable, QueueFull, TaskTimeout, WorkerCrashed
+from unicorn_core.dispatch.rules import places
 from unicorn_core.dispatch.rules.histogram import Timings
 from unicorn_core.dispatch.rules.placement import Pace
 from unicorn_core.dispatch.wire import flow, shared
 from unicorn_core.dispatch.wire.frames import Frame, Kind
 from unicorn_core.dispatch.wire.shared import Descriptors
-
-ATTEMPTS = 2
-"""How often an action with `retry_on_crash` is run at most."""
 
 
 class Router:
@@ -101,11 +95,12 @@ class Router:
         """
         if self._refusing and caller is None:
             raise DispatcherUnavailable(self._refusing)
+        call.caller = caller
         member = self.roster.choose(call.app, caller)
         depth = member.queue.qsize()
         if self.queue_size and depth >= self.queue_size:
             raise QueueFull(depth=depth)
-        self._enqueue(member, call)
+        member.enqueue(call, self._loop.time())
         if call.frame.deadline:
             self.on_due(call.frame.deadline)
 
@@ -130,11 +125,6 @@ class Router:
         if call.number and call.member is not None and call.member.link is not None:
             call.member.link.send(Frame(Kind.CREDIT, call.number, body=frame.body))
 
-    def _enqueue(self, member: Member, call: Call) -> None:
-        member.load += 1
-        call.member = member
-        member.queue.put_nowait((call, call.answer))
-
     # Consumers
 
     def _start_worker_consumer(self, member: Member) -> None:
@@ -146,25 +136,41 @@ class Router:
     async def _consume(self, member: Member, consumer: Consumer) -> None:
         while True:
             call, _ = await member.queue.get()
-            call.consumer = consumer
-            try:
-                self._execute_on_worker(member, call)
-            except (OSError, DispatchError) as error:
-                member.load -= 1
-                shared.close(call.descriptors)
-                call.fail(DispatchError(f"the call cannot be handed to a task worker: {error}"))
-                continue
-            while consumer.given and not self._may_go_ahead(member, consumer, call):
+            if consumer.given and not self._may_follow(member, consumer, call):
+                # Back to its place: another consumer, or an idle worker, may take it meanwhile.
+                member.queue.put_nowait((call, call.answer))
+                del call, _
+                self._complete_list(member, consumer)
                 consumer.room = self._loop.create_future()
                 await consumer.room
                 consumer.room = None
+                continue
+            self._hand_on(member, consumer, call)
+            del call, _  # what it holds may be large, and the next one may be long in coming
 
-    def _may_go_ahead(self, member: Member, consumer: Consumer, call: Call) -> bool:
-        """Whether the worker may have another call beside the last one that this consumer gave it."""
-        traits = member.traits[call.app] if member.traits and call.app in member.traits else None
-        if traits and call.action in traits.batches:
-            return consumer.given < traits.batches[call.action]
-        return consumer.given < 2 and not call.streams and self._pace.quick((call.app, call.action))
+    def _may_follow(self, member: Member, consumer: Consumer, call: Call) -> bool:
+        """Whether the worker may have this call beside the last ones that this consumer gave it."""
+        # It can join the list that is being gathered, or else what is ahead of it must not be long in running.
+        soon = member.gathers(consumer, self._loop.time()) or self._pace.quick(consumer.action)
+        return soon and member.has_room(consumer, call)
+
+    def _complete_list(self, member: Member, consumer: Consumer) -> None:
+        """Give the worker what waits behind other calls and can join the list that it is just gathering."""
+        if member.gathers(consumer, self._loop.time()):
+            room = member.list_size(consumer.action) - consumer.given
+            for call in alike(member.waiting, consumer.action, room):
+                member.unqueue(call)
+                member.load += 1
+                self._hand_on(member, consumer, call)
+
+    def _hand_on(self, member: Member, consumer: Consumer, call: Call) -> None:
+        call.consumer = consumer
+        try:
+            self._execute_on_worker(member, call)
+        except (OSError, DispatchError) as error:
+            member.load -= 1
+            shared.close(call.descriptors)
+            call.fail(DispatchError(f"the call cannot be handed to a task worker: {error}"))
 
     def _execute_on_worker(self, member: Member, call: Call) -> None:
         """Give a call to its worker."""
@@ -178,7 +184,11 @@ class Router:
         assert call.consumer is not None
         # Of what lies in shared memory a copy stays here: should the worker die before it begins, another one gets it.
         descriptors = shared.copies(call.descriptors)
+        if not call.consumer.given:
+            call.consumer.since = now
         call.consumer.given += 1
+        # A stream shows no pace.
+        call.consumer.action = ("", "") if call.streams else call.key
         call.number = frame.id = next(self._numbers)
         member.sent += 1
         call.place = member.sent
@@ -215,9 +225,12 @@ class Router:
         answer, call.answer = call.answer, None
         if answer is not None:
             answer.set_result(frame, descriptors, member)
-        else:
+        elif descriptors:
             shared.close(descriptors)
-        if not member.saturated and not member.leaving and not member.waiting:
+            if not call.streams and member.link is not None:
+                # Of a stream the caller may still be about to read what came before.
+                member.link.send(Frame(Kind.EVENT, call.number))
+        if not member.leaving:
             self._take_over(member)
 
     def _finish(self, member: Member, call: Call) -> None:
@@ -228,7 +241,7 @@ class Router:
         begun = call.begun_at or call.given_at
         # A stream shows no pace: what it takes is mostly its caller's time.
         if not call.streams:
-            self._pace.record((call.app, call.action), now - begun)
+            self._pace.record(call.key, now - begun)
         self.timings.record(call.app, member.number, begun - call.arrived, now - begun)
         if call.descriptors:
             shared.close(call.descriptors)
@@ -236,15 +249,15 @@ class Router:
         if call.consumer is not None:
             call.consumer.done()
         if member.leaving:
-            self._finish_if_empty(member)
+            member.finish_if_empty()
 
     def _take_over(self, member: Member) -> None:
-        """An idle worker runs what waits for a busy one."""
-        found = self.roster.takeover(member)
-        if found is not None:
-            other, call = found
-            if other.unqueue(call):
-                self._enqueue(member, call)
+        """A worker that could begin a further call runs what waits for a busy one."""
+        while member.load < member.threads and (calls := self.roster.takeover(member)):
+            for call in calls:
+                assert call.member is not None
+                call.member.unqueue(call)
+                member.enqueue(call, self._loop.time())
 
     # Counts
 
@@ -276,8 +289,13 @@ class Router:
             return
         self.roster.serves(member)
         self._start_worker_consumer(member)
-        if not member.waiting:
-            self._take_over(member)
+        self._move(self.roster.stranded(member))
+        self._take_over(member)
+
+    def configure(self, apps: frozenset[str]) -> None:
+        """These apps can be called from now on; nobody will come for calls of others."""
+        self.roster.apps = apps
+        self._move([call for call in self.roster.unborn.waiting if call.app not in apps])
 
     def assigned(self, member: Member) -> None:
         """It is known which apps a worker holds: what waits for it and cannot run there goes elsewhere."""
@@ -288,13 +306,13 @@ class Router:
         if member.leaving:
             return
         self._cleanup_worker(member)
-        self._finish_if_empty(member)
+        member.finish_if_empty()
 
-    def lose(self, member: Member, begun: int, cause: str, stacks: str = "") -> None:
+    def lose(self, member: Member, begun: int, cause: str, stacks: str = "", passed: int = 0) -> None:
         """A task worker's process has ended: fail what it ran, let others run the rest.
 
         Args:
-            begun: how many of the calls that it was given it had begun.
+            begun: how many of the calls that it was given it had begun, but for those `passed` over (`rules.places`).
             cause: completes "the task worker ...".
             stacks: where its threads stood, if that is known.
         """
@@ -306,7 +324,7 @@ class Router:
         again: list[Call] = []
         for call in lost:
             call.number = 0
-            if call.place > begun or self._may_retry(member, call):
+            if not places.begun(call.place, begun, passed) or member.may_retry(call):
                 again.append(call)
             else:
                 self.tally(call.app).crashed += 1
@@ -314,12 +332,6 @@ class Router:
                 what = f"the task worker {cause} while it ran the action"
                 call.fail(WorkerCrashed(what, stacks or None, worker=member.number))
         self._move_soon(again)
-
-    def _may_retry(self, member: Member, call: Call) -> bool:
-        call.crashes += 1
-        traits = member.traits.get(call.app) if member.traits else None
-        untouched = call.credit == flow.WINDOW
-        return bool(traits and call.action in traits.retries and call.crashes < ATTEMPTS and untouched)
 
     def _cleanup_worker(self, member: Member) -> None:
         """End its consumers, and give what waits for it to others."""
@@ -330,10 +342,6 @@ class Router:
         calls = member.waiting.drain()
         member.load -= len(calls)
         self._move_soon(calls)
-
-    def _finish_if_empty(self, member: Member) -> None:
-        if not member.given and member.link is not None:
-            member.link.finish()
 
     def _move_soon(self, calls: list[Call]) -> None:
         """Once what led to this is over: a successor may just be about to be made."""
@@ -357,7 +365,7 @@ class Router:
                 shared.close(call.descriptors)
                 continue
             try:
-                self._enqueue(self.roster.choose(call.app), call)
+                self.roster.choose(call.app, call.caller).enqueue(call, self._loop.time())
             except DispatchError as error:
                 shared.close(call.descriptors)
                 call.fail(error)
@@ -371,11 +379,11 @@ class Router:
     @property
     def idle(self) -> bool:
         """No call waits or runs."""
-        return not self._moving and not any(member.load for member in self.roster.members.values())
+        return not self._moving and not any(place.load for place in self.roster.places())
 
     def close(self) -> None:
         """End all consumers; what is left fails."""
-        for member in self.roster.members.values():
+        for member in self.roster.places():
             for call in (*member.waiting.drain(), *member.given.values()):
                 call.fail(DispatcherUnavailable("the dispatcher has stopped"))
             member.given.clear()

@@ -47,6 +47,7 @@ class Service:
         self._ready = asyncio.Event()
         self._ending = asyncio.Event()
         self._finished = asyncio.Event()
+        self._succeeded = False
         loop.set_exception_handler(self._on_mistake)
         self._router = Router(loop, Roster(Routing(settings.dispatch_routing)))
         stash = StashService(Tables(settings.dispatch_max_stash))
@@ -76,7 +77,10 @@ class Service:
         """Serve until asked to end, finish the calls there are, and end the task workers."""
         await self._ending.wait()
         self._clients.stop_accepting()
-        self._router.refuse("the dispatcher is stopping")
+        if self._succeeded:
+            self._clients.hand_over()
+        else:
+            self._router.refuse("the dispatcher is stopping")
         grace = self._process.settings.dispatch_graceful_timeout
         until = time.monotonic() + grace if grace else float("inf")
         while not self._router.idle and time.monotonic() < until:
@@ -87,9 +91,11 @@ class Service:
         self._clients.close()
         self._beating.cancel()
 
-    def end(self) -> None:
-        """Let `serve` come to its end."""
-        self._ending.set()
+    def end(self, succeeded: bool) -> None:
+        """Let `serve` come to its end; if it is `succeeded`, new calls find another dispatcher at the same socket."""
+        if not self._ending.is_set():
+            self._succeeded = succeeded
+            self._ending.set()
 
     def reload(self) -> None:
         """Replace the task workers, with the settings as they are now; wrong ones change nothing."""

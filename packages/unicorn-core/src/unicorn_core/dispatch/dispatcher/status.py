@@ -32,7 +32,7 @@ def status(router: Router, crew: Crew, clients: int) -> dict[str, Any]:
         "size": crew.pool.size,
         "generation": crew.pool.generation,
         "clients": clients,
-        "queued": sum(member.queue.qsize() for member in router.roster.members.values()),
+        "queued": sum(place.queue.qsize() for place in router.roster.places()),
         "workers": workers,
         "apps": apps,
     }

@@ -39,43 +39,45 @@ class Order(Generic[R]):
     def __init__(self, ageing: float = AGEING) -> None:
         self._ageing = ageing
         self._number = 0
-        self._live: dict[int, int] = {}  # id of a request -> the number under which it waits
+        self._live: dict[int, R] = {}  # by the number under which each waits
+        self._numbers: dict[int, int] = {}  # by the id of each
         self._counts: dict[str, int] = {}
-        self._next: list[tuple[float, int, R]] = []
-        self._oldest: dict[str, list[tuple[float, int, R]]] = {}
+        # Numbers only: one that was removed stays here for a while, and may hold much memory.
+        self._next: list[tuple[float, int]] = []
+        self._oldest: dict[str, list[tuple[float, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._live)
 
     def __iter__(self) -> Iterator[R]:
         """All that wait, in no particular order; none may be put or taken meanwhile."""
-        return (request for _, number, request in self._next if self._live.get(id(request)) == number)
+        return iter(self._live.values())
 
     def put(self, request: R) -> None:
         """Let it wait."""
         app = request.app
         arrived = request.arrived
         self._number = number = self._number + 1
-        self._live[id(request)] = number
+        self._live[number] = request
+        self._numbers[id(request)] = number
         self._counts[app] = self._counts.get(app, 0) + 1
-        heapq.heappush(self._next, (arrived - request.priority * self._ageing, number, request))
+        heapq.heappush(self._next, (arrived - request.priority * self._ageing, number))
         heap = self._oldest.get(app)
         if heap is None:
             heap = self._oldest[app] = []
-        heapq.heappush(heap, (arrived, number, request))
+        heapq.heappush(heap, (arrived, number))
 
     def get(self) -> R:
         """Take out the request that is next. Raises IndexError if none waits."""
-        live = self._live
         while True:
-            _, number, request = heapq.heappop(self._next)
-            if live.get(id(request)) == number:
+            _, number = heapq.heappop(self._next)
+            if (request := self._live.get(number)) is not None:
                 self._forget(request)
                 return request
 
     def remove(self, request: R) -> bool:
         """Take out one of which the caller has given up, or that another task worker runs; False if it is not here."""
-        if id(request) not in self._live:
+        if id(request) not in self._numbers:
             return False
         self._forget(request)
         return True
@@ -84,7 +86,7 @@ class Order(Generic[R]):
         """The request that has waited longest, of all or of these apps. It stays."""
         heaps = self._oldest.values() if apps is None else [self._oldest[app] for app in apps if app in self._oldest]
         first = min((heap[0] for heap in heaps), default=None)
-        return first[2] if first else None
+        return self._live[first[1]] if first else None
 
     def count(self, apps: Iterable[str]) -> int:
         """How many requests for these apps wait."""
@@ -97,7 +99,7 @@ class Order(Generic[R]):
 
     def _forget(self, request: R) -> None:
         live = self._live
-        del live[id(request)]
+        del live[self._numbers.pop(id(request))]
         app = request.app
         self._counts[app] -= 1
         heap = self._oldest[app]
@@ -105,14 +107,14 @@ class Order(Generic[R]):
             # Names of apps come from the wire: none is kept for longer than a request waits for it.
             del self._counts[app], self._oldest[app]
         else:
-            while live.get(id(heap[0][2])) != heap[0][1]:
+            while heap[0][1] not in live:
                 heapq.heappop(heap)
             if len(heap) > 2 * self._counts[app] + 64:
                 self._oldest[app] = self._compact(heap)
         if len(self._next) > 2 * len(live) + 64:
             self._next = self._compact(self._next)
 
-    def _compact(self, heap: list[tuple[float, int, R]]) -> list[tuple[float, int, R]]:
-        kept = [entry for entry in heap if self._live.get(id(entry[2])) == entry[1]]
+    def _compact(self, heap: list[tuple[float, int]]) -> list[tuple[float, int]]:
+        kept = [entry for entry in heap if entry[1] in self._live]
         heapq.heapify(kept)
         return kept

@@ -6,7 +6,7 @@ Every app has a ring of the task workers that hold it, and in it a pointer to th
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -54,7 +54,13 @@ class Ring(msgspec.Struct, Generic[W]):
 
 
 class Placement(ABC, Generic[W]):
-    """What both routings have in common: who holds which app."""
+    """What both routings have in common: who holds which app.
+
+    Attributes:
+        helps: a worker may run what waits for another one.
+    """
+
+    helps: ClassVar[bool]
 
     def __init__(self) -> None:
         self._apps: dict[W, frozenset[str]] = {}
@@ -101,6 +107,8 @@ class LeastLoaded(Placement[W]):
     So calls that find all workers idle spread evenly, and none waits behind a long one while another worker is free.
     """
 
+    helps = True
+
     def _next(self, ring: Ring[W]) -> W:
         workers = ring.workers
         chosen = turn = ring.turn
@@ -134,6 +142,8 @@ class RoundRobin(Placement[W]):
     Of any number of requests to an app, no two workers get numbers that differ by more than one. Taking over requests
     would break that.
     """
+
+    helps = False
 
     def _next(self, ring: Ring[W]) -> W:
         worker = ring.workers[ring.turn]

@@ -81,6 +81,8 @@ class Kind(IntEnum):
     """Something asked of the dispatcher itself; RESULT or ERROR answers it."""
     EVENT = 10
     """Dispatcher to client: on what terms they talk. Back, and on to a task worker: its shared memory has been read."""
+    RETRY = 11
+    """In place of an answer: the dispatcher leaves and has done nothing; a new connection leads to its successor."""
 
 
 class Flag(IntFlag):
@@ -240,6 +242,11 @@ class FrameReader:
         if at < len(data):
             self._pending += data[at:]
         return frames
+
+    @property
+    def midway(self) -> bool:
+        """A frame has begun and not come whole."""
+        return bool(self._pending) or self._large is not None
 
     @property
     def gap(self) -> memoryview | None:

@@ -31,6 +31,9 @@ class Link:
 
     Attributes:
         closed: nothing more is sent or received.
+        refused: the peer takes nothing more; what a `patient` link has been sent is still read, and then it is closed.
+        kept: bytes that could not be sent at once, of all frames so far.
+        flushed: how many of these have been sent since.
     """
 
     def __init__(
@@ -50,12 +53,13 @@ class Link:
         self._on_frame = on_frame
         self._on_close = on_close
         self._unsent: deque[tuple[memoryview, Descriptors]] = deque()
-        self._backlog = 0
         self._descriptors: deque[int] = deque()
         self._patient = patient
         self._paused = False
         self._finishing = False
-        self.closed = False
+        self._leaving = False
+        self.closed = self.refused = False
+        self.kept = self.flushed = 0
         loop.add_reader(self._fileno, self._readable)
 
     # Reading
@@ -99,6 +103,9 @@ class Link:
             if flags & socket.MSG_CTRUNC or len(self._descriptors) > 2 * shared.MOST:
                 raise ProtocolError("too many descriptors came along")
         if not count:
+            if self._leaving and self._unsent:
+                self._pause(True)
+                raise BlockingIOError  # the end that is read is our own; the peer still reads
             self.close(None)
             return []
         return self._reader.feed(data) if gap is None else self._reader.filled(count)
@@ -115,7 +122,7 @@ class Link:
 
     def send(self, frame: Frame, descriptors: Descriptors = ()) -> None:
         """Send a frame; the descriptors are closed once they have gone. On a closed link it is dropped."""
-        if self.closed:
+        if self.closed or self.refused:
             shared.close(descriptors)
             return
         parts = encode(frame)
@@ -131,7 +138,7 @@ class Link:
             sent = 0
         except OSError as error:
             shared.close(descriptors)
-            self.close(error)
+            self._refuse(error)
             return
         if sent and descriptors:
             shared.close(descriptors)
@@ -147,12 +154,12 @@ class Link:
             size = len(view)
             if sent < size:
                 self._unsent.append((view[sent:], descriptors))
-                self._backlog += size - sent
+                self.kept += size - sent
                 descriptors = ()
             sent = max(0, sent - size)
         if self._unsent and waiting:
             self._loop.add_writer(self._fileno, self._writable)
-        if self._backlog > CONGESTED and not self._patient:
+        if self.kept - self.flushed > CONGESTED and not self._patient:
             self._pause(True)
 
     def _writable(self) -> None:
@@ -161,7 +168,7 @@ class Link:
                 part, descriptors = self._unsent[0]
                 sent = self._socket.sendmsg([part], shared.rights(descriptors))
                 shared.close(descriptors)
-                self._backlog -= sent
+                self.flushed += sent
                 if sent < len(part):
                     self._unsent[0] = part[sent:], ()
                     return
@@ -169,14 +176,46 @@ class Link:
         except BlockingIOError:
             return
         except OSError as error:
-            self.close(error)
+            self._refuse(error)
             return
         self._loop.remove_writer(self._fileno)
+        if self._leaving:
+            self.close()
+            return
         self._pause(False)
         if self._finishing:
             self._shut()
 
     # End
+
+    def _refuse(self, why: OSError) -> None:
+        """The peer takes nothing more. It may still have answered what it took before."""
+        if not self._patient:
+            self.close(why)
+            return
+        self.refused = True
+        self._loop.remove_writer(self._fileno)
+        # Not at once: whoever sends does not expect frames meanwhile.
+        self._loop.call_soon(self._read_rest, why)
+
+    def _read_rest(self, why: OSError) -> None:
+        self.read_out()
+        self.close(why)
+
+    @property
+    def midway(self) -> bool:
+        """A frame of the peer has begun and not come whole."""
+        return self._reader.midway
+
+    def leave(self) -> None:
+        """Close as soon as all is sent, and refuse at once what the peer sends from now on: then it knows its fate.
+
+        Were the connection just closed, the peer could not tell whether what it had sent was still read.
+        """
+        self._leaving = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+        self.read_out()
 
     def finish(self) -> None:
         """Nothing more will be sent: the peer reads the end of the stream behind what was."""

@@ -12,15 +12,16 @@ from threading import Condition, Lock
 
 from msgspec import Struct
 
+from unicorn_core.dispatch.rules.places import WINDOW, bit
 from unicorn_core.dispatch.wire import flow, shared
 from unicorn_core.dispatch.wire.blocking import Wire
 from unicorn_core.dispatch.wire.frames import Buffer, Frame, Kind, Shared
 from unicorn_core.dispatch.wire.shared import Descriptors
-from unicorn_core.dispatch.wire.slabs import Slab, Slabs
-from unicorn_core.worker.scoreboard import IN_FLIGHT, REQUESTS, Row
+from unicorn_core.dispatch.wire.slabs import RETAINED, Slab, Slabs
+from unicorn_core.worker.scoreboard import IN_FLIGHT, PASSED_OVER, REQUESTS, Row
 
 MOST_LENT = 64
-"""Answers of which the shared memory is waited for; beyond that it is made anew."""
+"""Answers of which the shared memory is waited for; beyond that, and beyond `RETAINED` bytes, it is made anew."""
 
 
 class Task(Struct, eq=False):
@@ -45,18 +46,20 @@ class Inbox(ABC):
     """See the module.
 
     Args:
-        row: of this task worker; it shows how many calls were begun and how many run.
+        row: of this task worker; it shows which calls were begun (`rules.places`) and how many run.
     """
 
     def __init__(self, wire: Wire, row: Row) -> None:
         self._wire = wire
         self._cells = row.cells
         self._running = 0
+        self._passed = 0
         self._waiting: deque[Task] = deque()
         self._tasks: dict[int, Task] = {}
         self._count = 0
         self._slabs = Slabs()
         self._lent: deque[tuple[int, list[Slab]]] = deque()
+        self._lent_size = 0
 
     @abstractmethod
     def take(self) -> Task | None:
@@ -91,6 +94,8 @@ class Inbox(ABC):
         """A call is about to be run: should this process end now, it is not run elsewhere."""
         if task.place > self._cells[REQUESTS]:
             self._cells[REQUESTS] = task.place
+        elif self._passed:
+            self._pass_over(self._passed & ~bit(task.place))
         self._running += 1
         self._cells[IN_FLIGHT] = self._running
         return task
@@ -115,23 +120,41 @@ class Inbox(ABC):
 
     def _remember(self, number: int, slabs: list[Slab]) -> None:
         self._lent.append((number, slabs))
-        if len(self._lent) > MOST_LENT:
-            self._lent.popleft()
+        self._lent_size += _size(slabs)
+        while len(self._lent) > MOST_LENT or (self._lent_size > RETAINED and len(self._lent) > 1):
+            self._lent_size -= _size(self._lent.popleft()[1])
 
     def _take_back(self, number: int) -> None:
         """The caller has read what was lent with the first of the answers to this call."""
         for entry in self._lent:
             if entry[0] == number:
                 self._lent.remove(entry)
+                self._lent_size -= _size(entry[1])
                 self._slabs.take_back(entry[1])
                 return
 
     def _next_like(self, route: bytes) -> Task | None:
+        passed = 0
         for task in self._waiting:
+            if task.place - self._waiting[0].place >= WINDOW:
+                return None
             if task.frame.route == route:
                 self._waiting.remove(task)
-                return self._taken(task)
+                self._taken(task)
+                if passed:
+                    self._pass_over(self._passed | passed)
+                return task
+            passed |= bit(task.place)
         return None
+
+    def _pass_over(self, passed: int) -> None:
+        """These, by their bits, are not begun though later ones are."""
+        self._passed = passed
+        self._cells[PASSED_OVER] = passed
+
+
+def _size(slabs: Sequence[Slab]) -> int:
+    return sum(slab.size for slab in slabs)
 
 
 class OwnInbox(Inbox):
