@@ -206,7 +206,9 @@ def test_a_change_loses_no_request(serve, wire, tmp_path, engine):
     client.start()
     try:
         for text in ("two", "three"):
-            (tmp_path / "app.py").write_text(SLOW.replace("one", text))
+            # At once: a file of which only a part was written would be an application that fails.
+            (tmp_path / "next").write_text(SLOW.replace("one", text))
+            (tmp_path / "next").replace(tmp_path / "app.py")
             wait_until(lambda: text in wire(server).get("/", "Connection: close").body.decode(), 20, text)  # noqa: B023
     finally:
         stop.set()
