@@ -427,8 +427,11 @@ def test_a_thousand_clients_at_a_time_are_served() -> None:
 
         async def one(number: int) -> None:
             client = Client(LocalBackend(path))  # a connection of its own
-            for _ in range(3):
-                assert await client.execute_async(BASIC, "same", number) == number
+            try:
+                for _ in range(3):
+                    assert await client.execute_async(BASIC, "same", number) == number
+            finally:
+                client.close()
 
         async def main() -> None:
             await asyncio.gather(*(one(number) for number in range(1000)))

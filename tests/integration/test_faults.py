@@ -2,6 +2,7 @@
 
 import resource
 import select
+import selectors
 import socket
 import sys
 from collections.abc import Callable
@@ -186,8 +187,10 @@ def test_without_descriptors_new_clients_wait_and_the_log_says_so_once(start, wi
     assert kept.get("/hello").body == b"hello"
     # One leaves, one comes in, and the next one waits again.
     served.pop().close()
-    came, _, _ = select.select([connection.socket for connection in waiting], [], [], 10)
-    assert len(came) == 1
+    with selectors.DefaultSelector() as selector:
+        for connection in waiting:
+            selector.register(connection.socket, selectors.EVENT_READ)
+        assert len(selector.select(10)) == 1
     for connection in served:
         assert connection.get("/hello").body == b"hello"
         connection.close()
