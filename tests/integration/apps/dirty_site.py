@@ -118,6 +118,7 @@ def streamed(client, *call):
 
 async def in_a_loop(*call):
     client = await get_dirty_client_async()
+    await client.connect_async()
     result = await client.execute_async(*call)
     values = [value async for value in client.stream_async(APP, "count", 2)]
     await client.close_async()

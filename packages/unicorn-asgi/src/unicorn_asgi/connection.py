@@ -135,7 +135,7 @@ class Connection(LoopConnection):
             self.since = now or monotonic()
 
     def read_now(self) -> bool:
-        """See unicorn_asgi.http.Outlet."""
+        """See unicorn_asgi.outlet.Outlet."""
         if self.state is not READING or self.at_end or self.queue:
             return False
         try:
@@ -153,7 +153,7 @@ class Connection(LoopConnection):
         return True
 
     def taken(self) -> None:
-        """See unicorn_asgi.http.Outlet."""
+        """See unicorn_asgi.outlet.Outlet."""
         self._body_size = 0
         self.since = monotonic()
         if not self.reading:
@@ -215,13 +215,13 @@ class Connection(LoopConnection):
     # Writing
 
     def send(self, *parts: bytes) -> None:
-        """See unicorn_asgi.http.Outlet."""
+        """See unicorn_asgi.outlet.Outlet."""
         if self._held:
             self.outbox.release()
         self.write(parts)
 
     async def send_file(self, span: FileSpan) -> int:
-        """See unicorn_asgi.http.Outlet."""
+        """See unicorn_asgi.outlet.Outlet."""
         if self._held:
             self.outbox.release()
         return await super().send_file(span)
@@ -233,7 +233,7 @@ class Connection(LoopConnection):
             self._keeper.resume(self)
 
     def over(self) -> None:
-        """See unicorn_asgi.http.Outlet."""
+        """See unicorn_asgi.outlet.Outlet."""
         self.exchange = None
         self.served = True
         if self.closing:

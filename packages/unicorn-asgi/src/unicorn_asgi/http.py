@@ -3,17 +3,17 @@
 ASGI specification, HTTP & WebSocket, version 2.5, and the extensions to it that this server has.
 """
 
-from asyncio import AbstractEventLoop, Future
+from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
 from unicorn_asgi.files import FileSpan
 from unicorn_asgi.response import BYTE_LINES, NUMBER_STATUSES, trailer_section
 from unicorn_http.semantics.refusal import error_body
-from unicorn_http.semantics.request import ListRequest, Request
-from unicorn_http.semantics.response import ResponseHead, early_hints, read_head
+from unicorn_http.semantics.request import ListRequest
+from unicorn_http.semantics.response import early_hints, read_head
 
 Message = dict[str, Any]
 
@@ -28,53 +28,6 @@ class ClientDisconnectedError(OSError):
 
 class MessageError(RuntimeError):
     """The application sent a message that has no place here, or no form that ASGI knows."""
-
-
-class Outlet(Protocol):
-    """The connection of a request, as its exchange sees it.
-
-    Attributes:
-        loop: the event loop.
-        congested: the client reads slowly: wait for `drained` before more is sent.
-    """
-
-    loop: AbstractEventLoop
-
-    @property
-    def congested(self) -> bool: ...
-
-    def frame(self, request: Request, response: ResponseHead, length: int | None) -> bytes:
-        """Decide how the response is framed; gives the bytes of its head. `length`: of the body, where it is known."""
-        ...
-
-    def interim(self, request: Request, status: str, fields: str) -> None:
-        """Write an interim response, if the client can have one; see unicorn_http.codec.Codec."""
-
-    def send(self, *parts: bytes) -> None:
-        """Write now, or as soon as the client reads."""
-
-    def finish(self, head: bytes, body: bytes) -> None:
-        """Write the last bytes of a response; they may wait until the end of the turn."""
-
-    async def drained(self) -> None:
-        """Wait until the client has read most of what was sent; returns too when it is gone."""
-
-    async def send_file(self, span: FileSpan) -> int:
-        """Write a part of a file; how many bytes were there."""
-        ...
-
-    def read_now(self) -> bool:
-        """Read the body's next bytes if they have come already."""
-        ...
-
-    def taken(self) -> None:
-        """The application has taken what there was of the body: read on."""
-
-    def over(self) -> None:
-        """The response is complete."""
-
-    def cut(self) -> None:
-        """End the connection so that the client can tell that the response is not complete."""
 
 
 class HttpExchange(Struct, eq=False):
@@ -93,7 +46,7 @@ class HttpExchange(Struct, eq=False):
     """
 
     request: ListRequest
-    _outlet: Any  # an Outlet
+    _outlet: Any  # a unicorn_asgi.outlet.Outlet
     on_end: Callable[[], None] | None = None
     response: Any = None
     begun: bool = False

@@ -304,7 +304,7 @@ class GreenWorker(BlockingWorker):
         self._settle(connection)
         if not self._in_turn:
             self._show(monotonic())
-        if self._ready or self._connections.finished or not self._connections.acceptor.watching:
+        if self._awaited:
             self._soon()
 
     # Telling

@@ -144,6 +144,12 @@ class BlockingWorker(ServingWorker):
         self.log.exception("Worker (pid:%s) failed outside of a request", self.pid)
         child.leave(ExitCode.FAILED)
 
+    @property
+    def _awaited(self) -> bool:
+        """Somebody waits for whoever is free now: requests, clients for room, or the arbiter for the end."""
+        table = self._connections
+        return bool(self._ready) or table.finished or not table.acceptor.watching
+
     # Taking in
 
     def _take_in(self, events: list[tuple[int, int]], now: float) -> Collection[int]:

@@ -300,8 +300,8 @@ class ThreadWorker(BlockingWorker):
             self._show()
 
     def _call_leader(self) -> None:
-        """This thread is free: what waited for one, for room, or for the end, must not wait for the poller too."""
-        if self._ready or self._connections.finished or not self._connections.acceptor.watching:
+        """This thread is free: who waited for that must not wait for the poller too."""
+        if self._awaited:
             with contextlib.suppress(BlockingIOError):  # others have called so often already
                 self._wakeup.send(b"\0")
 
